@@ -1,0 +1,103 @@
+"""What every suite shares: a run's name, Docker objects that go away with it, and the images under test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LABEL = "scaffold.test"
+
+Docker = Callable[..., str]
+
+
+def run_docker(*arguments: str, timeout: float = 120, check: bool = True) -> str:
+    """Run the Docker CLI and return its standard output, stripped; raise AssertionError with its words when it fails."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+    if check and done.returncode != 0:
+        raise AssertionError(f"docker {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout.strip()
+
+
+def started_at(pid: int) -> str | None:
+    """Return the kernel's start time of a process, which tells it from a later one with the same number."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return fields[19]
+
+
+def remove_labelled(label: str) -> None:
+    """Remove every container, network and volume that carries the label."""
+    for kind, listing in (
+        ("container", ("ps", "-aq")),
+        ("network", ("network", "ls", "-q")),
+        ("volume", ("volume", "ls", "-q")),
+    ):
+        found = run_docker(*listing, "--filter", f"label={label}", check=False).split()
+        if found and kind == "container":
+            run_docker("rm", "-fv", *found, check=False)
+        elif found:
+            run_docker(kind, "rm", *found, check=False)
+
+
+def remove_what_dead_runs_left() -> None:
+    """Remove the Docker objects of test runs whose process is gone, so that a killed run leaves nothing behind."""
+    rows: set[str] = set()
+    template = f'{{{{.Label "{LABEL}"}}}}'
+    for listing in (("ps", "-a"), ("network", "ls"), ("volume", "ls")):
+        rows.update(run_docker(*listing, "--filter", f"label={LABEL}", "--format", template, check=False).split())
+    for name in rows:
+        pid, start, _ = (*name.split("-", 2), "", "")[:3]
+        if not pid.isdigit() or started_at(int(pid)) != start:
+            remove_labelled(f"{LABEL}={name}")
+
+
+@pytest.fixture(scope="session")
+def run_id() -> str:
+    """The unique name of this test run: process number, its start time, and a random part."""
+    return f"{os.getpid()}-{started_at(os.getpid())}-{uuid.uuid4().hex[:6]}"
+
+
+@pytest.fixture(scope="session")
+def docker(run_id: str) -> Iterator[Docker]:
+    """The Docker CLI as a function; everything labelled `scaffold.test=<run_id>` is removed at the end."""
+    remove_what_dead_runs_left()
+    yield run_docker
+    remove_labelled(f"{LABEL}={run_id}")
+
+
+def build(name: str) -> str:
+    """Build the image of one folder as the test tag and return the tag; cached layers make it quick."""
+    tag = f"scaffold-{name}:test"
+    environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
+    done = subprocess.run(
+        ["docker", "build", "-q", "-t", tag, str(ROOT / name)],
+        capture_output=True, text=True, timeout=1500, check=False, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{name}: {done.stdout[-4000:]}{done.stderr[-4000:]}"
+    return tag
+
+
+@pytest.fixture(scope="session")
+def app_image(docker: Docker) -> str:
+    """The tag of the app image, built from the working tree."""
+    return build("app")
+
+
+@pytest.fixture(scope="session")
+def gateway_image(docker: Docker) -> str:
+    """The tag of the gateway image, built from the working tree."""
+    return build("gateway")
+
+
+@pytest.fixture(scope="session")
+def database_image(docker: Docker) -> str:
+    """The tag of the database image, built from the working tree."""
+    return build("database")
