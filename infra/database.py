@@ -1,0 +1,126 @@
+"""PostgreSQL: this stack's own, with its roles, or a managed one that is checked before anything relies on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import pulumi
+
+from infra import images
+from infra.model import Egress, File, Job, Limits, Mount, Probe, Service, Volume, Workload
+from infra.secrets import Secret, Secrets
+from infra.settings import ManagedDatabase, Settings
+
+NAME = "database"
+PORT = 5432
+USER = 10003
+DATABASE = "scaffold"
+OWNER = "owner"
+DATA = Volume("database", data=True)
+SOCKET = Volume("database-socket")
+SOCKET_MOUNT = Mount(SOCKET.name, "/run/postgresql")
+STOP_SECONDS = 30
+MIGRATE = "migrate"
+
+
+def service(settings: Settings, reachable_from: tuple[str, ...]) -> Service:
+    """Describe the database server; it holds no secret, and its superuser answers on the socket alone."""
+    return Service(
+        name=NAME,
+        workload=Workload(
+            image=images.database(settings),
+            user=USER,
+            limits=Limits(
+                memory=settings.database_memory,
+                cpus=settings.database_cpus,
+                shared_memory=max(64, settings.database_memory // 4),
+            ),
+            env={"MEMORY_LIMIT_MB": str(settings.database_memory)},
+            mounts=(Mount(DATA.name, "/var/lib/postgresql"), SOCKET_MOUNT),
+        ),
+        port=PORT,
+        probe=Probe(command=("probe-database",)),
+        reachable_from=reachable_from,
+        stop_seconds=STOP_SECONDS,
+    )
+
+
+def roles(settings: Settings, secrets: Secrets) -> Job:
+    """Describe the job that makes the roles and gives them their passwords, over the server's socket."""
+    passwords: dict[str, Secret] = {OWNER: secrets.owner_password, **secrets.app_passwords}
+    names = list(passwords)
+    content = pulumi.Output.all(*(passwords[name].value for name in names)).apply(
+        lambda values: roles_document(dict(zip(names, values, strict=True)))
+    )
+    fingerprint = "+".join(passwords[name].fingerprint for name in names)
+    return Job(
+        name="database-roles",
+        workload=Workload(
+            image=images.database(settings),
+            user=USER,
+            limits=Limits(memory=128, cpus="1.0"),
+            command=("python3", "-m", "server", "roles"),
+            files=(File("roles.json", pulumi.Output.secret(content), fingerprint, secret=True),),
+            mounts=(SOCKET_MOUNT,),
+        ),
+        beside=NAME,
+        after=(NAME,),
+    )
+
+
+def roles_document(passwords: Mapping[str, str]) -> str:
+    """Return the roles with their passwords as the roles job reads them."""
+    app = [{"name": name, "password": password} for name, password in passwords.items() if name != OWNER]
+    owner = {"name": OWNER, "password": passwords[OWNER]}
+    return json.dumps({"database": DATABASE, "owner": owner, "app": app}, sort_keys=True)
+
+
+def check(settings: Settings, managed: ManagedDatabase) -> Job:
+    """Describe the job that looks whether a managed database has the version, roles and rights needed."""
+    return Job(
+        name="database-check",
+        workload=Workload(
+            image=images.database(settings),
+            user=USER,
+            limits=Limits(memory=128, cpus="1.0"),
+            command=("python3", "-m", "server", "check"),
+            env={
+                "APP_DATABASE_URL_FILE": "/run/files/app-database-url",
+                "DATABASE_URL_FILE": "/run/files/database-url",
+            },
+            files=(
+                File("app-database-url", managed.url.value, managed.url.fingerprint, secret=True),
+                File("database-url", managed.owner_url.value, managed.owner_url.fingerprint, secret=True),
+            ),
+            egress=egress(managed),
+        ),
+    )
+
+
+def egress(managed: ManagedDatabase) -> tuple[Egress, ...]:
+    """Return the way to a managed database, whose address may change behind its name."""
+    return (Egress("0.0.0.0/0", managed.port),)
+
+
+def url(role: str, password: Secret, host: str) -> Secret:
+    """Return the URL with which a role reaches this stack's database."""
+    text = pulumi.Output.from_input(password.value).apply(
+        lambda value: f"postgresql+psycopg://{role}:{quote(value, safe='')}@{host}:{PORT}/{DATABASE}"
+    )
+    return Secret(pulumi.Output.secret(text), f"{role}@{password.fingerprint}")
+
+
+def app_url(settings: Settings, secrets: Secrets) -> Secret:
+    """Return the URL that the app uses."""
+    if settings.managed_database:
+        return Secret(settings.managed_database.url.value, settings.managed_database.url.fingerprint)
+    return url(secrets.app_slot, secrets.app_passwords[secrets.app_slot], NAME)
+
+
+def owner_url(settings: Settings, secrets: Secrets) -> Secret:
+    """Return the URL that migrations use."""
+    if settings.managed_database:
+        return Secret(settings.managed_database.owner_url.value, settings.managed_database.owner_url.fingerprint)
+    return url(OWNER, secrets.owner_password, NAME)

@@ -1,0 +1,45 @@
+"""The gateway: Nginx with its watcher, the only published port; pages, settings and releases reach it live."""
+
+from __future__ import annotations
+
+import json
+
+from infra import images, maintenance
+from infra.model import Limits, Mount, Probe, Published, Service, Volume, Workload
+from infra.release import public_file
+from infra.settings import Settings
+
+NAME = "gateway"
+PORT = 8080
+USER = 10002
+STATE = Volume("gateway")
+STATE_MOUNT = Mount(STATE.name, "/var/lib/gateway")
+
+
+def service(settings: Settings) -> Service:
+    """Describe the gateway."""
+    return Service(
+        name=NAME,
+        workload=Workload(
+            image=images.gateway(settings),
+            user=USER,
+            limits=Limits(memory=256, cpus="2.0", open_files=65536),
+            files=(maintenance.page(settings), public_file("gateway.json", document(settings))),
+            mounts=(STATE_MOUNT,),
+        ),
+        port=PORT,
+        probe=Probe(command=("probe-http", str(PORT), "/gateway/healthz")),
+        reachable_from=(),
+        stop_seconds=settings.drain_seconds,
+        published=Published(settings.gateway_address, settings.gateway_port),
+        update=("python3", "-m", "watcher", "apply", "/run/files"),
+    )
+
+
+def document(settings: Settings) -> str:
+    """Return the gateway's settings as its watcher reads them."""
+    return json.dumps(
+        {"site_url": settings.site_url, "trusted_proxies": list(settings.trusted_proxies), "upstream": None},
+        sort_keys=True,
+        indent=2,
+    )

@@ -1,0 +1,163 @@
+"""The vocabulary in which the parts describe what runs; both platforms honour every word of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import pulumi
+
+FILES = PurePosixPath("/run/files")
+"""Where a workload finds its files."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image built from a folder of this repository; `tag` is a hash of what is in it."""
+
+    name: str
+    tag: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file under /run/files; `fingerprint` changes exactly when the content does and tells nothing about it."""
+
+    name: str
+    content: pulumi.Input[str]
+    fingerprint: str
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Storage that outlives its containers; `data` marks what nothing else has a copy of."""
+
+    name: str
+    data: bool = False
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A volume at a path of a workload."""
+
+    volume: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How a workload's health is asked: a command in its container, exit status 0 meaning well."""
+
+    command: tuple[str, ...]
+    interval_seconds: int = 10
+    timeout_seconds: int = 3
+    retries: int = 3
+    grace_seconds: int = 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a workload may use: memory in MiB, processors with one decimal, shared memory and /tmp in MiB."""
+
+    memory: int
+    cpus: str
+    processes: int = 512
+    open_files: int = 4096
+    tmp: int = 64
+    shared_memory: int = 64
+
+
+@dataclass(frozen=True)
+class Egress:
+    """Something outside that a workload calls: an address range and a port."""
+
+    cidr: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Published:
+    """An address of the machine, or of the cluster's edge, where a service is reached from outside."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a service and a job have in common: an image with its settings, files, mounts and limits."""
+
+    image: Image
+    user: int
+    limits: Limits
+    env: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[File, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    command: tuple[str, ...] = ()
+    egress: tuple[Egress, ...] = ()
+
+
+@dataclass(frozen=True)
+class Service:
+    """Something that keeps running. With `release` a new one stands beside the old; `update` hands it files live."""
+
+    name: str
+    workload: Workload
+    port: int
+    probe: Probe
+    reachable_from: tuple[str, ...]
+    stop_seconds: int
+    release: str | None = None
+    replicas: int = 1
+    published: Published | None = None
+    update: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something that runs to its end before what comes after it; `beside` shares that service's host and volumes."""
+
+    name: str
+    workload: Workload
+    release: str | None = None
+    beside: str | None = None
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Route:
+    """How traffic reaches a released service: through which gateway, and what a new release must answer first."""
+
+    service: str
+    gateway: str
+    site_url: str
+    warm_paths: tuple[str, ...]
+    ready_seconds: int
+
+
+@dataclass(frozen=True)
+class System:
+    """Everything a stack runs."""
+
+    project: str
+    stack: str
+    release: str
+    services: tuple[Service, ...]
+    jobs: tuple[Job, ...]
+    volumes: tuple[Volume, ...]
+    route: Route
+
+    def service(self, name: str) -> Service:
+        """Return the service of that name; raise KeyError if there is none."""
+        for service in self.services:
+            if service.name == name:
+                return service
+        raise KeyError(name)
+
+    def callers(self, service: Service) -> tuple[str, ...]:
+        """Return the names of the workloads that may call a service, itself excluded."""
+        return tuple(name for name in service.reachable_from if name != service.name)

@@ -1,0 +1,21 @@
+"""What a stack tells: the addresses that people register elsewhere, and the release that serves."""
+
+from __future__ import annotations
+
+from infra.model import System
+from infra.settings import Settings
+
+
+def of(settings: Settings, system: System) -> dict[str, str]:
+    """Return the stack's outputs by name."""
+    site = settings.site_url
+    return {
+        "siteUrl": site,
+        "healthUrl": f"{site}/healthz",
+        "readyUrl": f"{site}/readyz",
+        "samlMetadataUrl": f"{site}/auth/login/saml/metadata",
+        "samlAcsUrl": f"{site}/auth/login/saml/acs",
+        "samlSlsUrl": f"{site}/auth/login/saml/sls",
+        "gatewayAddress": f"{settings.gateway_address}:{settings.gateway_port}",
+        "release": system.release,
+    }

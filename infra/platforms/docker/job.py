@@ -1,0 +1,91 @@
+"""Jobs as one-shot containers: a failed one fails the update, is removed, and so runs again with the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pulumi
+import pulumi_docker as docker
+
+from infra.model import FILES, File, Job
+from infra.platforms.docker import daemon, workload
+from infra.platforms.docker.stack import Stack
+
+LAST_LINES = 40
+
+
+def container_name(job: Job) -> str:
+    """Return the name of a job's container, without project and stack."""
+    return f"{job.name}-{job.release}" if job.release else job.name
+
+
+def create(
+    stack: Stack,
+    job: Job,
+    image: docker.RemoteImage,
+    networks: Sequence[docker.Network],
+    volumes: Mapping[str, docker.Volume],
+    depends_on: list[pulumi.Input[pulumi.Resource]],
+) -> pulumi.Output[docker.Container]:
+    """Declare a job; the result is there only once it has succeeded."""
+    described = job.workload
+    container = docker.Container(
+        container_name(job),
+        name=stack.object_name(container_name(job)),
+        image=image.name,
+        command=list(described.command),
+        user=f"{described.user}:{described.user}",
+        envs=workload.environment(described),
+        uploads=uploads(described.files),
+        tmpfs=workload.scratch(described),
+        capabilities=workload.no_capabilities(),
+        security_opts=["no-new-privileges:true"],
+        memory=described.limits.memory,
+        memory_swap=described.limits.memory,
+        cpus=described.limits.cpus,
+        ulimits=workload.ulimits(described),
+        volumes=workload.mounted(described.mounts, volumes),
+        networks_advanced=workload.joined(networks, job.name),
+        network_mode=None if networks else "none",
+        restart="no",
+        must_run=False,
+        attach=True,
+        logs=True,
+        log_driver="json-file",
+        log_opts=workload.LOG_OPTIONS,
+        labels=workload.labels(stack.labels(job.name, job.release)),
+        opts=stack.container_options(depends_on),
+    )
+    return finished(stack, job.name, container)
+
+
+def uploads(files: Sequence[File]) -> list[docker.ContainerUploadArgs]:
+    """Return files as uploads: Docker takes them only into a writable root, so a job has one."""
+    return [docker.ContainerUploadArgs(file=str(FILES / file.name), content=file.content) for file in files]
+
+
+def finished(stack: Stack, name: str, container: docker.Container) -> pulumi.Output[docker.Container]:
+    """Return the container once it has succeeded; otherwise remove it and raise RunError with its last lines.
+
+    Removed, because the refresh before the next update then finds it gone and runs it again. A hook cannot do this: one
+    that raises leaves the container in the state and the next update green.
+    """
+
+    def look(found: list[object]) -> docker.Container:
+        identity, exit_code, logs = found
+        if exit_code != 0 and not pulumi.runtime.is_dry_run():
+            daemon.remove(stack.host, str(identity))
+            raise pulumi.RunError(failure(name, exit_code, str(logs or "")))
+        return container
+
+    return pulumi.Output.all(container.id, container.exit_code, container.container_logs).apply(look)
+
+
+def failure(name: str, exit_code: object, logs: str) -> str:
+    """Say that a job failed, with its last lines and what happens next."""
+    lines = logs.strip().splitlines()[-LAST_LINES:]
+    said = "\n".join(f"    {line}" for line in lines) or "    (it printed nothing)"
+    return (
+        f"job {name} failed with exit code {exit_code}; what serves now goes on serving. Its last lines:\n{said}\n"
+        f"It has been removed and runs again with the next update: mend the cause, then `make up` or `pulumi up`"
+    )

@@ -1,0 +1,54 @@
+"""What every Docker object of a stack shares: the provider, its names, its labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from infra.platforms.docker import leftover
+
+NEVER_UPDATED_IN_PLACE = ["healthcheck", "init", "tmpfs"]
+"""Inputs of a container that the provider takes without doing anything; a change must replace it."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack on one Docker daemon; `host` is its address, empty for the environment's."""
+
+    project: str
+    name: str
+    host: str
+    provider: docker.Provider
+
+    def object_name(self, name: str) -> str:
+        """Return the name that a Docker object has on the machine."""
+        return f"{self.project}-{self.name}-{name}"
+
+    def labels(self, service: str, release: str | None) -> dict[str, str]:
+        """Return the labels by which an object is found again."""
+        own = {"scaffold.project": self.project, "scaffold.stack": self.name, "scaffold.service": service}
+        return own | ({"scaffold.release": release} if release else {})
+
+    def options(
+        self, depends_on: list[pulumi.Input[pulumi.Resource]] | None = None, *, protect: bool = False
+    ) -> pulumi.ResourceOptions:
+        """Return the options of every object: this provider, and, names being given, the old one deleted first."""
+        return pulumi.ResourceOptions(
+            provider=self.provider,
+            depends_on=depends_on or [],
+            protect=protect,
+            retain_on_delete=protect,
+            delete_before_replace=True,
+        )
+
+    def container_options(self, depends_on: list[pulumi.Input[pulumi.Resource]]) -> pulumi.ResourceOptions:
+        """Return the options of a container: none is created over one that the state does not know."""
+        return pulumi.ResourceOptions.merge(
+            self.options(depends_on),
+            pulumi.ResourceOptions(
+                replace_on_changes=NEVER_UPDATED_IN_PLACE,
+                hooks=pulumi.ResourceHookBinding(before_create=[leftover.refusal(self.host)]),
+            ),
+        )

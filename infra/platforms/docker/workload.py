@@ -1,0 +1,133 @@
+"""Services as containers, all with the same hardening; a released service stands beside the one it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pulumi
+import pulumi_docker as docker
+
+from infra.model import FILES, Mount, Service, Workload
+from infra.platforms.docker import network
+from infra.platforms.docker.stack import Stack
+
+LOG_OPTIONS = {"max-size": "10m", "max-file": "5"}
+
+
+def container_names(service: Service) -> list[str]:
+    """Return the names of a service's containers, without project and stack."""
+    if service.release is None:
+        return [service.name]
+    return [f"{service.name}-{service.release}-{number}" for number in range(1, service.replicas + 1)]
+
+
+def create(
+    stack: Stack,
+    service: Service,
+    image: docker.RemoteImage,
+    networks: Sequence[docker.Network],
+    volumes: Mapping[str, docker.Volume],
+    files: docker.Volume | None,
+    depends_on: list[pulumi.Input[pulumi.Resource]],
+) -> list[docker.Container]:
+    """Declare the containers of a service."""
+    workload = service.workload
+    mounts = [*mounted(workload.mounts, volumes)]
+    if files:
+        mounts.append(docker.ContainerVolumeArgs(volume_name=files.name, container_path=str(FILES), read_only=True))
+    return [
+        docker.Container(
+            name,
+            name=stack.object_name(name),
+            image=image.name,
+            command=list(workload.command) or None,
+            user=f"{workload.user}:{workload.user}",
+            envs=environment(workload),
+            read_only=True,
+            tmpfs=scratch(workload),
+            capabilities=no_capabilities(),
+            security_opts=["no-new-privileges:true"],
+            memory=workload.limits.memory,
+            memory_swap=workload.limits.memory,
+            cpus=workload.limits.cpus,
+            shm_size=workload.limits.shared_memory,
+            ulimits=ulimits(workload),
+            volumes=mounts,
+            networks_advanced=joined(networks, service.name),
+            ports=network.published_ports(service),
+            healthcheck=healthcheck(service),
+            restart="unless-stopped",
+            must_run=True,
+            wait=False,
+            stop_timeout=service.stop_seconds,
+            destroy_grace_seconds=service.stop_seconds,
+            log_driver="json-file",
+            log_opts=LOG_OPTIONS,
+            labels=labels(stack.labels(service.name, service.release)),
+            opts=stack.container_options(depends_on),
+        )
+        for name in container_names(service)
+    ]
+
+
+def environment(workload: Workload) -> list[str]:
+    """Return the environment as Docker takes it; none of it is secret, by type."""
+    return [f"{name}={value}" for name, value in sorted(workload.env.items())]
+
+
+def scratch(workload: Workload) -> dict[str, str]:
+    """Return the one place where a read-only container can write."""
+    return {"/tmp": f"rw,noexec,nosuid,nodev,size={workload.limits.tmp}m"}  # noqa: S108
+
+
+def no_capabilities(*kept: str) -> docker.ContainerCapabilitiesArgs:
+    """Drop every capability but those named, in the spelling that the provider settles on (CAP_…)."""
+    return docker.ContainerCapabilitiesArgs(drops=["ALL"], adds=list(kept))
+
+
+def ulimits(workload: Workload) -> list[docker.ContainerUlimitArgs]:
+    """Return the limits on processes and open files; the provider has no input for the pids controller."""
+    limits = {"nofile": workload.limits.open_files, "nproc": workload.limits.processes}
+    return [docker.ContainerUlimitArgs(name=name, soft=value, hard=value) for name, value in limits.items()]
+
+
+def mounted(mounts: Sequence[Mount], volumes: Mapping[str, docker.Volume]) -> list[docker.ContainerVolumeArgs]:
+    """Return a workload's volumes."""
+    return [
+        docker.ContainerVolumeArgs(volume_name=volumes[mount.volume].name, container_path=mount.path, read_only=False)
+        for mount in mounts
+    ]
+
+
+def joined(networks: Sequence[docker.Network], alias: str) -> list[docker.ContainerNetworksAdvancedArgs]:
+    """Return the networks that a container joins, known there by the service's name."""
+    return [docker.ContainerNetworksAdvancedArgs(name=joined.name, aliases=[alias]) for joined in networks]
+
+
+def labels(values: Mapping[str, str]) -> list[docker.ContainerLabelArgs]:
+    """Return labels as the provider takes them."""
+    return [docker.ContainerLabelArgs(label=label, value=value) for label, value in values.items()]
+
+
+def healthcheck(service: Service) -> docker.ContainerHealthcheckArgs:
+    """Return the probe as Docker's health check, durations in Go's own spelling so that they settle."""
+    probe = service.probe
+    return docker.ContainerHealthcheckArgs(
+        tests=["CMD", *probe.command],
+        interval=duration(probe.interval_seconds),
+        timeout=duration(probe.timeout_seconds),
+        retries=probe.retries,
+        start_period=duration(probe.grace_seconds),
+    )
+
+
+def duration(seconds: int) -> str:
+    """Return a duration as Go prints it: 10s, 1m0s, 1h0m0s.
+
+    Any other spelling differs from what is read back, and every `up` would change it.
+    """
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -1,0 +1,414 @@
+"""The stack's settings, read here alone; types, defaults and descriptions come from Pulumi.yaml."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import hashlib
+import hmac
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import pulumi
+import pulumi.runtime.config
+import yaml
+
+PROJECT_FILE = Path(__file__).resolve().parent.parent / "Pulumi.yaml"
+DEVELOPMENT_SECRETS = frozenset({"changeme", "dev", "development", "password", "secret", "test"})
+SECRET_KEY_LENGTH = 32
+
+Value = TypeVar("Value")
+
+
+class SettingsError(pulumi.RunError):
+    """One or more settings that cannot be used, each with what it got, what it wanted and the command that mends it."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("the stack's settings cannot be used:\n" + "\n".join(f"  - {problem}" for problem in problems))
+
+
+@dataclass(frozen=True)
+class ConfiguredSecret:
+    """A secret from the stack's configuration; its fingerprint is keyed, so that it tells nothing about the value."""
+
+    value: pulumi.Output[str]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class ManagedDatabase:
+    """A PostgreSQL that somebody else runs: the app's and the owner's URL, and where it is."""
+
+    url: ConfiguredSecret
+    owner_url: ConfiguredSecret
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a stack can set, checked; see Pulumi.yaml for what each one means."""
+
+    platform: str
+    environment: str
+    site_url: str
+    site_name: str
+    gateway_address: str
+    gateway_port: int
+    trusted_proxies: tuple[str, ...]
+    replicas: int
+    web_workers: int
+    web_threads: int
+    web_memory: int
+    web_cpus: str
+    warm_paths: tuple[str, ...]
+    ready_seconds: int
+    drain_seconds: int
+    log_level: str
+    debug: bool
+    password_login_enabled: bool
+    psycopg: str
+    sqlalchemy_engine_options: str
+    managed_database: ManagedDatabase | None
+    database_memory: int
+    database_cpus: str
+    database_password_version: int
+    secret_key: ConfiguredSecret | None
+    secret_key_version: int
+    maintenance_message: str
+    maintenance_contact_email: str
+    maintenance_contact_label: str
+    maintenance_contact_link: str
+    docker_host: str
+    base_image: str
+    protect_data: bool
+
+    @property
+    def production(self) -> bool:
+        """Whether development values are refused."""
+        return self.environment == "production"
+
+
+@functools.cache
+def schema() -> Mapping[str, Mapping[str, Any]]:
+    """Return the project's settings with type, default and description, as Pulumi.yaml declares them."""
+    declared = yaml.safe_load(PROJECT_FILE.read_text(encoding="utf-8"))["config"]
+    return {key: entry for key, entry in declared.items() if ":" not in key}
+
+
+def from_stack() -> Settings:
+    """Read and check the settings of the stack being run; raise SettingsError naming every one that is wrong."""
+    project = pulumi.get_project()
+    everything = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
+    given = {key.partition(":")[2]: value for key, value in everything.items() if key.startswith(f"{project}:")}
+    return read(given)
+
+
+def read(given: Mapping[str, str]) -> Settings:
+    """Turn configuration values, as text, into settings; raise SettingsError naming every one that is wrong."""
+    reader = Reader(given)
+    settings = Settings(
+        platform=reader.one_of("platform", "docker", "kubernetes"),
+        environment=reader.one_of("environment", "development", "production"),
+        site_url=reader.checked("siteUrl", url_of_a_site),
+        site_name=reader.checked("siteName", one_line),
+        gateway_address=reader.checked("gatewayAddress", address),
+        gateway_port=reader.whole("gatewayPort", 1, 65535),
+        trusted_proxies=reader.each("trustedProxies", network),
+        replicas=reader.whole("replicas", 1, 20),
+        web_workers=reader.whole("webWorkers", 1, 64),
+        web_threads=reader.whole("webThreads", 1, 64),
+        web_memory=reader.whole("webMemory", 128, 65536),
+        web_cpus=reader.checked("webCpus", processors),
+        warm_paths=reader.each("warmPaths", url_path),
+        ready_seconds=reader.whole("readySeconds", 5, 3600),
+        drain_seconds=reader.whole("drainSeconds", 1, 3600),
+        log_level=reader.one_of("logLevel", "debug", "info", "warning", "error"),
+        debug=reader.truth("debug"),
+        password_login_enabled=reader.truth("passwordLoginEnabled"),
+        psycopg=reader.one_of("psycopg", "binary", "c"),
+        sqlalchemy_engine_options=reader.checked("sqlalchemyEngineOptions", json_object),
+        managed_database=reader.managed_database(),
+        database_memory=reader.whole("databaseMemory", 128, 1048576),
+        database_cpus=reader.checked("databaseCpus", processors),
+        database_password_version=reader.whole("databasePasswordVersion", 1, 1000000),
+        secret_key=reader.secret("secretKey", long_secret),
+        secret_key_version=reader.whole("secretKeyVersion", 1, 1000000),
+        maintenance_message=reader.text("maintenanceMessage"),
+        maintenance_contact_email=reader.checked("maintenanceContactEmail", mail_address),
+        maintenance_contact_label=reader.text("maintenanceContactLabel"),
+        maintenance_contact_link=reader.checked("maintenanceContactLink", contact_link),
+        docker_host=reader.checked("dockerHost", docker_host),
+        base_image=reader.checked("baseImage", image_reference),
+        protect_data=reader.truth("protectData"),
+    )
+    reader.refuse_in_production(settings)
+    reader.finish()
+    return settings
+
+
+class Reader:
+    """Reads values one by one and keeps the problems, so that one run names all of them."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self.given = given
+        self.problems: list[str] = []
+        for key in sorted(set(given) - set(schema())):
+            close = difflib.get_close_matches(key, schema(), n=1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            self.problems.append(f"{key}: there is no such setting{meant} Remove it: pulumi config rm {key}")
+
+    def problem(self, key: str, wanted: str, got: object = None) -> None:
+        """Keep a problem of one setting; a secret's value is not repeated."""
+        shown = "a value that does not fit" if schema()[key].get("secret") else repr(got)
+        secret = " --secret" if schema()[key].get("secret") else ""
+        self.problems.append(f"{key}: got {shown}, wanted {wanted}. Set it: pulumi config set{secret} {key} VALUE")
+
+    def raw(self, key: str) -> Any:
+        """Return the value as its declared type, or the default; wrong types become a problem and the default."""
+        entry = schema()[key]
+        text = self.given.get(key)
+        if text is None:
+            return entry["default"]
+        kind = entry["type"]
+        if kind == "string":
+            return text
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        wanted: type = {"integer": int, "boolean": bool, "array": list}[kind]
+        if type(value) is not wanted:
+            self.problem(key, {"integer": "a whole number", "boolean": "true or false", "array": "a list"}[kind], text)
+            return entry["default"]
+        return value
+
+    def text(self, key: str) -> str:
+        """Return a text as it is."""
+        return str(self.raw(key))
+
+    def truth(self, key: str) -> bool:
+        """Return true or false."""
+        return bool(self.raw(key))
+
+    def whole(self, key: str, least: int, most: int) -> int:
+        """Return a whole number within bounds."""
+        value = int(self.raw(key))
+        if not least <= value <= most:
+            self.problem(key, f"a whole number from {least} to {most}", value)
+        return value
+
+    def one_of(self, key: str, *allowed: str) -> str:
+        """Return one of the allowed words."""
+        value = self.text(key)
+        if value not in allowed:
+            self.problem(key, " or ".join(allowed), value)
+        return value
+
+    def checked(self, key: str, check: Callable[[str], str]) -> str:
+        """Return a text that a check has passed; the check raises ValueError saying what it wanted."""
+        value = self.text(key)
+        try:
+            return check(value)
+        except ValueError as wanted:
+            self.problem(key, str(wanted), value)
+            return value
+
+    def each(self, key: str, check: Callable[[str], str]) -> tuple[str, ...]:
+        """Return a list of texts, each passed by a check."""
+        values: list[str] = []
+        for value in self.raw(key):
+            try:
+                values.append(check(str(value)))
+            except ValueError as wanted:
+                self.problem(key, f"a list in which each is {wanted}", value)
+        return tuple(values)
+
+    def secret(self, key: str, check: Callable[[str], str]) -> ConfiguredSecret | None:
+        """Return a configured secret with its keyed fingerprint, or None where it is not set."""
+        value = self.text(key)
+        if not value:
+            return None
+        try:
+            value = check(value)
+        except ValueError as wanted:
+            self.problem(key, str(wanted))
+        fingerprint_key = self.text("releaseKey")
+        if not re.fullmatch(r"[0-9a-f]{32,}", fingerprint_key):
+            self.problems.append(
+                f"releaseKey: not set, or shorter than 32 hex digits, though {key} is set; a release id holds a "
+                "fingerprint of each configured secret, which this key keeps from being guessed. "
+                "Set it: openssl rand -hex 32 | pulumi config set --secret releaseKey"
+            )
+            return None
+        digest = hmac.new(bytes.fromhex(fingerprint_key[: len(fingerprint_key) // 2 * 2]), digestmod=hashlib.sha256)
+        digest.update(f"{key}\0{value}".encode())
+        return ConfiguredSecret(pulumi.Output.secret(value), digest.hexdigest()[:16])
+
+    def managed_database(self) -> ManagedDatabase | None:
+        """Return the managed database, or None where this stack runs its own; both URLs go together."""
+        url = self.secret("databaseUrl", database_url)
+        owner = self.secret("databaseOwnerUrl", database_url)
+        both = [bool(self.text("databaseUrl")), bool(self.text("databaseOwnerUrl"))]
+        if any(both) and not all(both):
+            missing = "databaseOwnerUrl" if both[0] else "databaseUrl"
+            self.problems.append(
+                f"{missing}: a managed database needs both databaseUrl (the app's role, no DDL) and databaseOwnerUrl "
+                f"(the owner's, for migrations). Set it: pulumi config set --secret {missing} VALUE"
+            )
+        if url is None or owner is None:
+            return None
+        place = urlsplit(self.text("databaseUrl"))
+        return ManagedDatabase(url, owner, place.hostname or "", port_or_none(place) or 5432)
+
+    def refuse_in_production(self, settings: Settings) -> None:
+        """Keep a problem for each value that only a development stack may have."""
+        if not settings.production:
+            return
+        hint = "or, for a stack that is no production: pulumi config set environment development"
+        if settings.debug:
+            self.problems.append(f"debug: got true, wanted false in production. pulumi config set debug false, {hint}")
+        if settings.password_login_enabled:
+            self.problems.append(
+                "passwordLoginEnabled: got true, wanted false in production. "
+                f"pulumi config set passwordLoginEnabled false, {hint}"
+            )
+        if urlsplit(settings.site_url).scheme == "http":
+            self.problems.append(
+                f"siteUrl: got {settings.site_url!r}, wanted an https URL in production (TLS ends in front). "
+                f"pulumi config set siteUrl https://HOST, {hint}"
+            )
+
+    def finish(self) -> None:
+        """Raise SettingsError if anything was wrong."""
+        if self.problems:
+            raise SettingsError(self.problems)
+
+
+def url_of_a_site(value: str) -> str:
+    """Check scheme, host and port and nothing else; lower case, without a slash at the end."""
+    place = urlsplit(value)
+    wanted = "scheme and host, such as https://app.example.com, without path, user or query"
+    port = port_or_none(place)
+    host = place.hostname or ""
+    if port == 0 or place.scheme not in ("http", "https") or not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host):
+        raise ValueError(wanted)
+    if place.path not in ("", "/") or place.query or place.fragment or place.username is not None:
+        raise ValueError(wanted)
+    default = {"http": 80, "https": 443}[place.scheme]
+    return f"{place.scheme}://{host}" + (f":{port}" if port and port != default else "")
+
+
+def port_or_none(place: SplitResult) -> int | None:
+    """Return the port of a URL, None where it names none, 0 where it is none."""
+    try:
+        return place.port
+    except ValueError:
+        return 0
+
+
+def one_line(value: str) -> str:
+    """Check that there is text and that it is one line."""
+    if not value.strip() or not value.isprintable():
+        raise ValueError("one line of text")
+    return value.strip()
+
+
+def address(value: str) -> str:
+    """Check an IP address of this machine."""
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("an IP address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them") from None
+
+
+def network(value: str) -> str:
+    """Check a CIDR range."""
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError("a CIDR range with no host bits set, such as 10.0.0.0/8 or 192.0.2.7/32") from None
+
+
+def processors(value: str) -> str:
+    """Check a number of processors in the one spelling that the docker provider settles on."""
+    if not re.fullmatch(r"[0-9]{1,3}\.[0-9]", value) or value == "0.0":
+        raise ValueError("a number with one decimal, such as 0.5 or 2.0")
+    return value
+
+
+def url_path(value: str) -> str:
+    """Check an absolute path of the site."""
+    if not re.fullmatch(r"/[A-Za-z0-9/._~-]*", value) or value.startswith("//"):
+        raise ValueError("a path that starts with one /, without query")
+    return value
+
+
+def json_object(value: str) -> str:
+    """Check a JSON object, or nothing; return it in one spelling."""
+    if not value:
+        return ""
+    try:
+        options = json.loads(value)
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise ValueError(  # noqa: TRY004 - a wrong value, not a wrong call
+            'a JSON object, such as {"pool_size":5}'
+        )
+    return json.dumps(options, sort_keys=True, separators=(",", ":"))
+
+
+def database_url(value: str) -> str:
+    """Check the URL of a PostgreSQL database as SQLAlchemy takes it."""
+    place = urlsplit(value)
+    complete = bool(place.hostname and place.username and place.password and port_or_none(place) != 0)
+    if place.scheme != "postgresql+psycopg" or not complete or not place.path.strip("/"):
+        raise ValueError(
+            "postgresql+psycopg://user:password@host:port/database, with @:/% in the password percent-encoded"
+        )
+    if any(character.isspace() for character in unquote(value)):
+        raise ValueError("a URL without white space")
+    return value
+
+
+def long_secret(value: str) -> str:
+    """Check a key that nobody guesses."""
+    if len(value) < SECRET_KEY_LENGTH or value.lower() in DEVELOPMENT_SECRETS or len(set(value)) < 8:
+        raise ValueError(f"{SECRET_KEY_LENGTH} random characters or more; leave it out and one is generated")
+    return value
+
+
+def mail_address(value: str) -> str:
+    """Check a mail address, or nothing."""
+    if value and not re.fullmatch(r"[^@\s<>\"']+@[^@\s<>\"']+", value):
+        raise ValueError("a mail address, or nothing")
+    return value
+
+
+def contact_link(value: str) -> str:
+    """Check an https or mailto link, or nothing; a javascript: link on the page would be an attack."""
+    if value and not re.fullmatch(r"(https?://|mailto:)[^\s<>\"']+", value):
+        raise ValueError("an https:// or mailto: link, or nothing")
+    return value
+
+
+def docker_host(value: str) -> str:
+    """Check a Docker daemon's address, or nothing."""
+    if value and not re.fullmatch(r"(unix:///|tcp://|ssh://)\S+", value):
+        raise ValueError("unix:///path, tcp://host:port or ssh://user@host, or nothing")
+    return value
+
+
+def image_reference(value: str) -> str:
+    """Check the name of an image."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*(@sha256:[0-9a-f]{64})?", value):
+        raise ValueError("an image reference, such as debian:trixie-slim")
+    return value
