@@ -1,0 +1,72 @@
+"""Serves a plugin: prints its port, answers on threads, and goes when the engine goes."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent import futures
+
+import grpc
+
+MAX_MESSAGE_BYTES = 400 * 1024 * 1024  # what the engine itself allows
+THREADS = 64  # a call may wait minutes for a container, so more than the engine's usual 16 at once
+GRACE_SECONDS = 1.0
+PARENT_POLL_SECONDS = 1.0
+
+OPTIONS = (
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),
+)
+
+
+def engine_address(arguments: Sequence[str] | None = None) -> str | None:
+    """Return the engine's address, the last plain argument of a plugin's command line; None when it was given none."""
+    plain = [a for a in (sys.argv[1:] if arguments is None else arguments) if not a.startswith("-")]
+    return plain[-1] if plain else None
+
+
+def serve(servicer_adder: Callable[[grpc.Server], None]) -> None:
+    """Serve until the engine is gone; print the port, alone on the first line of standard output.
+
+    `servicer_adder` adds the servicers to the server. SIGINT is ignored: a user's Ctrl-C belongs to the engine, which
+    sends Cancel and waits for what is under way. SIGTERM stops at once with one second of grace.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gone = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: gone.set())
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=THREADS), options=OPTIONS)
+    servicer_adder(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    threading.Thread(target=_watch_engine, args=(gone, os.getppid()), daemon=True).start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    gone.wait()
+    server.stop(GRACE_SECONDS).wait()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # a call that still waits for a container must not keep the process
+
+
+def _watch_engine(gone: threading.Event, parent: int) -> None:
+    """Set `gone` when standard input, where it is a pipe, ends, or when the parent process is another one."""
+    try:
+        piped = stat.S_ISFIFO(os.fstat(0).st_mode)
+    except OSError:
+        piped = False
+    while not gone.is_set():
+        if piped:
+            ready, _, _ = select.select([0], [], [], PARENT_POLL_SECONDS)
+            if ready and not os.read(0, 4096):
+                break
+        else:
+            gone.wait(PARENT_POLL_SECONDS)
+        if os.getppid() != parent:
+            break
+    gone.set()
