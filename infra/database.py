@@ -10,7 +10,7 @@ import pulumi
 
 from infra import images
 from infra.model import Egress, File, Job, Limits, Mount, Probe, Service, Volume, Workload
-from infra.secrets import Secret, Secrets
+from infra.secrets import Secret, Secrets, configured
 from infra.settings import ManagedDatabase, Settings
 
 NAME = "database"
@@ -91,12 +91,17 @@ def check(settings: Settings, managed: ManagedDatabase) -> Job:
                 "DATABASE_URL_FILE": "/run/files/database-url",
             },
             files=(
-                File("app-database-url", managed.url.value, managed.url.fingerprint, secret=True),
-                File("database-url", managed.owner_url.value, managed.owner_url.fingerprint, secret=True),
+                secret_file("app-database-url", configured(managed.url)),
+                secret_file("database-url", configured(managed.owner_url)),
             ),
             egress=egress(managed),
         ),
     )
+
+
+def secret_file(name: str, secret: Secret) -> File:
+    """Return a file that holds a secret."""
+    return File(name, secret.value, secret.fingerprint, secret=True)
 
 
 def egress(managed: ManagedDatabase) -> tuple[Egress, ...]:
@@ -115,12 +120,12 @@ def url(role: str, password: Secret, host: str) -> Secret:
 def app_url(settings: Settings, secrets: Secrets) -> Secret:
     """Return the URL that the app uses."""
     if settings.managed_database:
-        return Secret(settings.managed_database.url.value, settings.managed_database.url.fingerprint)
+        return configured(settings.managed_database.url)
     return url(secrets.app_slot, secrets.app_passwords[secrets.app_slot], NAME)
 
 
 def owner_url(settings: Settings, secrets: Secrets) -> Secret:
     """Return the URL that migrations use."""
     if settings.managed_database:
-        return Secret(settings.managed_database.owner_url.value, settings.managed_database.owner_url.fingerprint)
+        return configured(settings.managed_database.owner_url)
     return url(OWNER, secrets.owner_password, NAME)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_random
 
-from infra.settings import Settings
+from infra.settings import ConfiguredSecret, Settings
 
 PASSWORD_LENGTH = 32
 SLOTS = ("app_a", "app_b")
@@ -36,15 +36,18 @@ def of(settings: Settings) -> Secrets:
     key = settings.secret_key
     version = settings.database_password_version
     return Secrets(
-        secret_key=Secret(key.value, key.fingerprint)
-        if key
-        else generated("secret-key", settings.secret_key_version, 64),
+        secret_key=configured(key) if key else generated("secret-key", settings.secret_key_version, 64),
         owner_password=generated("database-owner", 1, PASSWORD_LENGTH),
         app_passwords={
             slot: generated(f"database-{slot}", slot_version(slot, version), PASSWORD_LENGTH) for slot in SLOTS
         },
         app_slot=active_slot(version),
     )
+
+
+def configured(secret: ConfiguredSecret) -> Secret:
+    """Take a secret from the stack's configuration, marked so that the state holds it encrypted."""
+    return Secret(pulumi.Output.secret(secret.value), secret.fingerprint)
 
 
 def active_slot(version: int) -> str:

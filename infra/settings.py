@@ -10,7 +10,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -38,7 +38,7 @@ class SettingsError(pulumi.RunError):
 class ConfiguredSecret:
     """A secret from the stack's configuration; its fingerprint is keyed, so that it tells nothing about the value."""
 
-    value: pulumi.Output[str]
+    value: str = field(repr=False)
     fingerprint: str
 
 
@@ -250,7 +250,7 @@ class Reader:
             return None
         digest = hmac.new(bytes.fromhex(fingerprint_key[: len(fingerprint_key) // 2 * 2]), digestmod=hashlib.sha256)
         digest.update(f"{key}\0{value}".encode())
-        return ConfiguredSecret(pulumi.Output.secret(value), digest.hexdigest()[:16])
+        return ConfiguredSecret(value, digest.hexdigest()[:16])
 
     def managed_database(self) -> ManagedDatabase | None:
         """Return the managed database, or None where this stack runs its own; both URLs go together."""

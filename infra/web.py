@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra import database, images, maintenance, release
-from infra.model import Egress, File, Job, Limits, Probe, Service, Workload
+from infra.model import Egress, Job, Limits, Probe, Service, Workload
 from infra.secrets import Secrets
 from infra.settings import Settings
 
@@ -32,8 +32,8 @@ def workload(settings: Settings, secrets: Secrets) -> Workload:
         },
         files=(
             maintenance.page(settings),
-            File("secret-key", secrets.secret_key.value, secrets.secret_key.fingerprint, secret=True),
-            File("database-url", database_url.value, database_url.fingerprint, secret=True),
+            database.secret_file("secret-key", secrets.secret_key),
+            database.secret_file("database-url", database_url),
         ),
         egress=egress(settings),
     )
@@ -48,7 +48,7 @@ def migration(settings: Settings, secrets: Secrets) -> Workload:
         limits=Limits(memory=settings.web_memory, cpus=settings.web_cpus),
         env=environment(settings),
         command=("flask", "--app", "scaffold:create_app", "db", "upgrade"),
-        files=(File("database-url", owner_url.value, owner_url.fingerprint, secret=True),),
+        files=(database.secret_file("database-url", owner_url),),
         egress=egress(settings),
     )
 

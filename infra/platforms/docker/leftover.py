@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import pulumi
 
 from infra.platforms.docker import daemon
 
 
-@functools.cache
 def refusal(host: str) -> pulumi.ResourceHook:
     """Return the hook that refuses to create a container whose name is taken."""
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from infra.platforms.docker import leftover
-
 NEVER_UPDATED_IN_PLACE = ["healthcheck", "init", "tmpfs"]
 """Inputs of a container that the provider takes without doing anything; a change must replace it."""
 
@@ -21,6 +19,7 @@ class Stack:
     name: str
     host: str
     provider: docker.Provider
+    refuse_leftovers: pulumi.ResourceHook
 
     def object_name(self, name: str) -> str:
         """Return the name that a Docker object has on the machine."""
@@ -49,6 +48,6 @@ class Stack:
             self.options(depends_on),
             pulumi.ResourceOptions(
                 replace_on_changes=NEVER_UPDATED_IN_PLACE,
-                hooks=pulumi.ResourceHookBinding(before_create=[leftover.refusal(self.host)]),
+                hooks=pulumi.ResourceHookBinding(before_create=[self.refuse_leftovers]),
             ),
         )

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.model import Job, Limits, Service, System, Workload
-from infra.platforms.docker import files, image, job, network, order, switch, workload
+from infra.platforms.docker import files, image, job, leftover, network, order, switch, workload
 from infra.platforms.docker.stack import Stack
 from infra.settings import Settings
 
@@ -18,7 +18,7 @@ Ready = list[pulumi.Input[pulumi.Resource]]
 def run(system: System, settings: Settings) -> None:
     """Declare every resource of the system."""
     provider = docker.Provider("docker", host=settings.docker_host or None)
-    stack = Stack(system.project, system.stack, settings.docker_host, provider)
+    stack = Stack(system.project, system.stack, settings.docker_host, provider, leftover.refusal(settings.docker_host))
     planned = network.plan(system)
     images = image.create(stack, system)
     networks = network.create(stack, planned)

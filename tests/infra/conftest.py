@@ -1,0 +1,111 @@
+"""Runs the program against Pulumi's mocks, each time with its own event loop, and records what it declares."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pulumi
+import pulumi.runtime
+import pulumi.runtime.settings
+import pytest
+
+from infra import outputs, settings, system
+from infra.platforms import platform_of
+
+PROJECT, STACK = "scaffold", "unit"
+DEVELOPMENT = {"environment": "development"}
+
+CONTAINER = "docker:index/container:Container"
+NETWORK = "docker:index/network:Network"
+VOLUME = "docker:index/volume:Volume"
+IMAGE = "docker:index/remoteImage:RemoteImage"
+
+
+class Callbacks:
+    """Takes the program's hooks, which the mocks' monitor never calls."""
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        """Take a hook."""
+
+
+@dataclass
+class Declared:
+    """The resources of one run by type and logical name, and the stack's outputs."""
+
+    resources: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+
+    def of(self, kind: str) -> dict[str, Mapping[str, Any]]:
+        """Return the inputs of the resources of one type by logical name."""
+        return self.resources.get(kind, {})
+
+
+class Recorder(pulumi.runtime.Mocks):
+    """Answers as a daemon would on which every job ends with the exit code that the test chose."""
+
+    def __init__(self, exit_codes: Mapping[str, int]) -> None:
+        self.exit_codes = exit_codes
+        self.declared = Declared()
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        """Record a resource and invent what the provider would compute."""
+        assert args.name not in self.declared.of(args.typ), f"{args.name} is declared twice"
+        self.declared.resources.setdefault(args.typ, {})[args.name] = args.inputs
+        computed: dict[str, Any] = {}
+        if args.typ == CONTAINER:
+            computed = {"exitCode": self.exit_codes.get(args.name, 0), "containerLogs": "the last words"}
+        elif args.typ.startswith("random:"):
+            computed = {"result": f"value-of-{args.name}"}
+        return f"id-of-{args.name}", {**args.inputs, **computed}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+        """Refuse: the program asks no provider anything."""
+        raise AssertionError(f"the program calls {args.token}")
+
+
+RunProgram = Callable[..., Declared]
+
+
+@pytest.fixture
+def run_program() -> Iterator[RunProgram]:
+    """Run the whole program with the given configuration and return what it declared."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    # The mocks work on threads of their own, each of which needs a loop that somebody closes.
+    of_threads: list[asyncio.AbstractEventLoop] = []
+
+    def give_the_thread_a_loop() -> None:
+        of_threads.append(asyncio.new_event_loop())
+        asyncio.set_event_loop(of_threads[-1])
+
+    executor = ThreadPoolExecutor(max_workers=4, initializer=give_the_thread_a_loop)
+    loop.set_default_executor(executor)
+
+    def run(
+        config: Mapping[str, str] | None = None, *, exit_codes: Mapping[str, int] | None = None, preview: bool = False
+    ) -> Declared:
+        recorder = Recorder(exit_codes or {})
+        pulumi.runtime.set_mocks(recorder, project=PROJECT, stack=STACK, preview=preview)
+        pulumi.runtime.settings.SETTINGS.callbacks = cast(Any, Callbacks())
+        given = {**DEVELOPMENT, **(config or {})}
+        pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in given.items()})
+
+        def program() -> None:
+            configured = settings.from_stack()
+            described = system.describe(configured, PROJECT, STACK)
+            platform_of(configured).run(described, configured)
+            recorder.declared.outputs = outputs.of(configured, described)
+
+        pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
+        return recorder.declared
+
+    yield run
+    pulumi.runtime.set_all_config({})
+    executor.shutdown()
+    for each in [*of_threads, loop]:
+        each.close()
+    asyncio.set_event_loop(None)

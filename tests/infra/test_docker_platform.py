@@ -1,0 +1,147 @@
+"""What the program declares on Docker, against Pulumi's mocks."""
+
+from __future__ import annotations
+
+import json
+
+import pulumi
+import pytest
+
+from infra.platforms.docker import daemon
+from tests.infra.conftest import CONTAINER, IMAGE, NETWORK, VOLUME, RunProgram
+
+RELEASE_KEY = "ab" * 32
+SECRET = "k3y-0123456789-abcdefghijklmnopqrstuvwxyz"
+
+
+def kinds(names: list[str]) -> set[str]:
+    """Return container names without their release and number."""
+    return {"-".join(part for part in name.split("-") if not part.isdigit() and len(part) != 10) for name in names}
+
+
+def test_the_system_runs_as_these_containers_networks_and_volumes(run_program: RunProgram) -> None:
+    declared = run_program()
+    assert kinds(list(declared.of(CONTAINER))) == {
+        "gateway",
+        "gateway-update",
+        "database",
+        "database-roles",
+        "migrate",
+        "web-files",
+        "web",
+        "switch",
+    }
+    assert set(declared.of(NETWORK)) == {"network-edge", "network-to-web", "network-to-database"}
+    assert set(declared.of(IMAGE)) == {"image-app", "image-gateway", "image-database"}
+    assert {"volume-gateway", "volume-database", "volume-database-socket"} < set(declared.of(VOLUME))
+
+
+def test_only_the_gateway_publishes_a_port_and_only_its_network_is_not_internal(run_program: RunProgram) -> None:
+    declared = run_program({"gatewayPort": "8123", "replicas": "3"})
+    publishing = {name: inputs["ports"] for name, inputs in declared.of(CONTAINER).items() if inputs.get("ports")}
+    assert list(publishing) == ["gateway"]
+    assert publishing["gateway"] == [{"internal": 8080, "external": 8123, "ip": "127.0.0.1", "protocol": "tcp"}]
+    assert {name for name, inputs in declared.of(NETWORK).items() if not inputs["internal"]} == {"network-edge"}
+
+
+def test_every_container_is_hardened(run_program: RunProgram) -> None:
+    containers = run_program({"replicas": "2"}).of(CONTAINER)
+    assert len(containers) == 9
+    for name, inputs in containers.items():
+        job = inputs["mustRun"] is False
+        assert inputs["capabilities"]["drops"] == ["ALL"], name
+        assert inputs["securityOpts"] == ["no-new-privileges:true"], name
+        assert inputs["memory"] == inputs["memorySwap"] > 0, name
+        assert not inputs.get("privileged"), name
+        if not job:
+            assert inputs["readOnly"], name
+            assert inputs["healthcheck"]["tests"][0] == "CMD", name
+            assert inputs["logOpts"] == {"max-size": "10m", "max-file": "5"}, name
+        if not name.startswith("web-files"):
+            assert int(inputs["user"].split(":")[0]) > 10000, name
+
+
+def test_each_container_joins_just_the_networks_of_its_declared_edges(run_program: RunProgram) -> None:
+    containers = run_program().of(CONTAINER)
+    joined = {
+        name: {network["name"].removeprefix("scaffold-unit-") for network in inputs.get("networksAdvanced") or []}
+        for name, inputs in containers.items()
+    }
+    by_kind = {next(iter(kinds([name]))): networks for name, networks in joined.items()}
+    assert by_kind == {
+        "gateway": {"edge", "to-web"},
+        "gateway-update": set(),
+        "database": {"to-database"},
+        "database-roles": set(),
+        "migrate": {"to-database"},
+        "web-files": set(),
+        "web": {"to-web", "to-database"},
+        "switch": {"to-web"},
+    }
+    for name, inputs in containers.items():
+        if not joined[name]:
+            assert inputs["networkMode"] == "none", name
+
+
+def test_no_secret_is_in_an_environment_a_command_or_a_label(run_program: RunProgram) -> None:
+    declared = run_program({"secretKey": SECRET, "releaseKey": RELEASE_KEY})
+    known = [SECRET, RELEASE_KEY, "value-of-"]
+    looked_at = 0
+    for inputs in declared.of(CONTAINER).values():
+        open_text = json.dumps({key: inputs.get(key) for key in ("envs", "command", "entrypoints", "labels", "name")})
+        looked_at += 1
+        for secret in known:
+            assert secret not in open_text
+    assert looked_at == 8
+
+
+def test_a_changed_secret_makes_a_new_release_and_an_unchanged_one_does_not(run_program: RunProgram) -> None:
+    base = {"secretKey": SECRET, "releaseKey": RELEASE_KEY}
+    one = run_program(base).outputs["release"]
+    assert run_program(base).outputs["release"] == one
+    assert run_program(base | {"secretKey": SECRET + "x"}).outputs["release"] != one
+    assert run_program(base | {"databasePasswordVersion": "2"}).outputs["release"] != one
+    assert run_program(base | {"maintenanceMessage": "Back at noon."}).outputs["release"] != one
+    assert run_program(base | {"replicas": "2"}).outputs["release"] == one
+
+
+def test_a_failed_job_is_removed_and_fails_the_update_with_its_last_words(
+    run_program: RunProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[str] = []
+    monkeypatch.setattr(daemon, "remove", lambda _host, container: removed.append(container))
+    with pytest.raises(pulumi.RunError, match="job database-roles failed with exit code 3") as caught:
+        run_program(exit_codes={"database-roles": 3})
+    assert "the last words" in str(caught.value)
+    assert removed == ["id-of-database-roles"]
+
+
+def test_a_preview_never_removes_anything(run_program: RunProgram, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(host: str, container: str) -> None:
+        raise AssertionError(f"{container} would have been removed")
+
+    monkeypatch.setattr(daemon, "remove", refuse)
+    declared = run_program(exit_codes={"database-roles": 3}, preview=True)
+    assert "switch" in declared.of(CONTAINER)
+
+
+def test_a_managed_database_is_checked_and_none_is_run(run_program: RunProgram) -> None:
+    url = "postgresql+psycopg://app:password@db.example.com:6432/app"
+    declared = run_program({"databaseUrl": url, "databaseOwnerUrl": url, "releaseKey": RELEASE_KEY})
+    containers = declared.of(CONTAINER)
+    assert "database" not in containers
+    assert "database-check" in containers
+    assert set(declared.of(NETWORK)) == {"network-edge", "network-egress", "network-to-web"}
+    assert "volume-database" not in declared.of(VOLUME)
+    outside = [
+        name for name, inputs in containers.items() if "scaffold-unit-egress" in str(inputs.get("networksAdvanced"))
+    ]
+    assert kinds(outside) == {"database-check", "migrate", "web"}
+
+
+def test_the_switch_is_one_resource_told_every_replica_of_the_release(run_program: RunProgram) -> None:
+    declared = run_program({"replicas": "2"})
+    release = declared.outputs["release"]
+    environment = dict(entry.split("=", 1) for entry in declared.of(CONTAINER)["switch"]["envs"])
+    assert environment["RELEASE"] == release
+    assert environment["PEERS"] == f"scaffold-unit-web-{release}-1:8000,scaffold-unit-web-{release}-2:8000"
