@@ -47,16 +47,16 @@ def remove_labelled(label: str) -> None:
             run_docker(kind, "rm", *found, check=False)
 
 
-def remove_what_dead_runs_left() -> None:
+def remove_what_dead_runs_left(label: str = LABEL, prefix: str = "") -> None:
     """Remove the Docker objects of test runs whose process is gone, so that a killed run leaves nothing behind."""
     rows: set[str] = set()
-    template = f'{{{{.Label "{LABEL}"}}}}'
+    template = f'{{{{.Label "{label}"}}}}'
     for listing in (("ps", "-a"), ("network", "ls"), ("volume", "ls")):
-        rows.update(run_docker(*listing, "--filter", f"label={LABEL}", "--format", template, check=False).split())
+        rows.update(run_docker(*listing, "--filter", f"label={label}", "--format", template, check=False).split())
     for name in rows:
-        pid, start, _ = (*name.split("-", 2), "", "")[:3]
-        if not pid.isdigit() or started_at(int(pid)) != start:
-            remove_labelled(f"{LABEL}={name}")
+        pid, start, _ = (*name.removeprefix(prefix).split("-", 2), "", "")[:3]
+        if name.startswith(prefix) and pid.isdigit() and started_at(int(pid)) != start:
+            remove_labelled(f"{label}={name}")
 
 
 @pytest.fixture(scope="session")
