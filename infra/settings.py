@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import pulumi
-import pulumi.runtime.config
 import yaml
+from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
 PROJECT_FILE = Path(__file__).resolve().parent.parent / "Pulumi.yaml"
+SECRETS = frozenset({"databaseOwnerUrl", "databaseUrl", "releaseKey", "secretKey"})
+"""Settings that are set with --secret; Pulumi's own mark for them allows no default, so each would have to be set."""
 DEVELOPMENT_SECRETS = frozenset({"changeme", "dev", "development", "password", "secret", "test"})
 SECRET_KEY_LENGTH = 32
 
@@ -106,9 +108,19 @@ def schema() -> Mapping[str, Mapping[str, Any]]:
 def from_stack() -> Settings:
     """Read and check the settings of the stack being run; raise SettingsError naming every one that is wrong."""
     project = pulumi.get_project()
-    everything = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
+    everything = {**get_config_env(), **CONFIG.get()}
     given = {key.partition(":")[2]: value for key, value in everything.items() if key.startswith(f"{project}:")}
+    in_clear = [
+        key for key in sorted(SECRETS & given.keys()) if given[key] and not is_config_secret(f"{project}:{key}")
+    ]
+    if in_clear:
+        raise SettingsError([f"{key}: stored in clear text. Store it encrypted: {setting(key)}" for key in in_clear])
     return read(given)
+
+
+def setting(key: str) -> str:
+    """Return the command that sets a setting; a secret is typed or piped, so that no argument list shows it."""
+    return f"pulumi config set --secret {key}" if key in SECRETS else f"pulumi config set {key} VALUE"
 
 
 def read(given: Mapping[str, str]) -> Settings:
@@ -167,9 +179,8 @@ class Reader:
 
     def problem(self, key: str, wanted: str, got: object = None) -> None:
         """Keep a problem of one setting; a secret's value is not repeated."""
-        shown = "a value that does not fit" if schema()[key].get("secret") else repr(got)
-        secret = " --secret" if schema()[key].get("secret") else ""
-        self.problems.append(f"{key}: got {shown}, wanted {wanted}. Set it: pulumi config set{secret} {key} VALUE")
+        shown = "a value that does not fit" if key in SECRETS else repr(got)
+        self.problems.append(f"{key}: got {shown}, wanted {wanted}. Set it: {setting(key)}")
 
     def raw(self, key: str) -> Any:
         """Return the value as its declared type, or the default; wrong types become a problem and the default."""
@@ -261,7 +272,7 @@ class Reader:
             missing = "databaseOwnerUrl" if both[0] else "databaseUrl"
             self.problems.append(
                 f"{missing}: a managed database needs both databaseUrl (the app's role, no DDL) and databaseOwnerUrl "
-                f"(the owner's, for migrations). Set it: pulumi config set --secret {missing} VALUE"
+                f"(the owner's, for migrations). Set it: {setting(missing)}"
             )
         if url is None or owner is None:
             return None

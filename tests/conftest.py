@@ -17,7 +17,7 @@ Docker = Callable[..., str]
 
 
 def run_docker(*arguments: str, timeout: float = 120, check: bool = True) -> str:
-    """Run the Docker CLI and return its standard output, stripped; raise AssertionError with its words when it fails."""
+    """Run the Docker CLI and return what it prints, stripped; raise AssertionError with its words if it fails."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=timeout, check=False)
     if check and done.returncode != 0:
         raise AssertionError(f"docker {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")

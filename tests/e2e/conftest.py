@@ -1,4 +1,4 @@
-"""A real stack in a copy of the program, with its own project, state and port; removed at the end or by the next run."""
+"""A real stack in a copy of the program, with its own project, state and port, removed at the end."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Site:
 
     def get(self, path: str = "/", timeout: float = 10, **headers: str) -> Answer:
         """Ask the site and return its answer, whatever the status."""
-        request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310
+        request = urllib.request.Request(self.url + path, headers=headers)
         try:
             with self.opener.open(request, timeout=timeout) as answer:
                 return Answer(answer.status, answer.headers, answer.read().decode())
@@ -121,7 +121,7 @@ class Site:
         return sorted(run_docker(*listing).split())
 
     def kill_process(self, container: str) -> None:
-        """Kill a container's first process from the host, as a crash does; `docker kill` would stop the restarts too."""
+        """Kill a container's first process from the host, as a crash would; `docker kill` ends the restarts too."""
         os.kill(int(run_docker("container", "inspect", "--format", "{{.State.Pid}}", container)), signal.SIGKILL)
 
 

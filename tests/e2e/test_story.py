@@ -52,7 +52,7 @@ def snapshot(site: Site) -> str:
 
 @pytest.fixture
 def whole(serving: Site) -> Iterator[Site]:
-    """The serving stack; a test that leaves it broken is followed by an `up`, so that the next one starts from a whole one."""
+    """The serving stack; what a failing test breaks is mended by an `up`, for the next one."""
     yield serving
     if serving.get("/").status != 200:
         serving.up(check=False)
@@ -87,7 +87,7 @@ def test_every_page_looks_right_in_a_browser(serving: Site, artefacts: Path) -> 
     with chromium() as browser:
         for scheme in ("light", "dark"):
             for width in (1280, 390):
-                page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 800})  # type: ignore[arg-type]
+                page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
                 problems: list[str] = []
                 page.on("pageerror", lambda error: problems.append(str(error)))  # noqa: B023
                 page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)  # noqa: B023
@@ -211,7 +211,7 @@ def test_web_stopped_by_hand_shows_the_page_until_the_next_up(whole: Site, artef
     whole.wait_for(is_page)
     with chromium() as browser:
         for scheme in ("light", "dark"):
-            page = browser.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 800})  # type: ignore[arg-type]
+            page = browser.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 800})
             answer = page.goto(whole.url)
             assert answer is not None
             assert answer.status == 503
@@ -253,6 +253,7 @@ def head_of(folder: Path) -> str:
     versions = list((folder / "app" / "migrations" / "versions").glob("*.py"))
     text = "\n".join(path.read_text() for path in versions)
     revisions = set(re.findall(r'^revision(?:: str)? = "(\w+)"', text, re.MULTILINE))
+    head: str
     (head,) = revisions - set(re.findall(r'^down_revision(?:: [^=]+)? = "(\w+)"', text, re.MULTILINE))
     return head
 
@@ -323,8 +324,12 @@ def test_a_killed_update_is_named_and_healed(whole: Site) -> None:
     run_docker("rm", "--force", web)
     process = subprocess.Popen(
         [whole.environment["SCAFFOLD_PULUMI"], "up", "--yes", "--skip-preview", "--non-interactive"],
-        cwd=whole.folder, env=whole.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
+        cwd=whole.folder,
+        env=whole.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + 60
     while not whole.containers("web") and time.monotonic() < deadline:
         time.sleep(0.01)

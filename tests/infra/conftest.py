@@ -86,13 +86,18 @@ def run_program() -> Iterator[RunProgram]:
     loop.set_default_executor(executor)
 
     def run(
-        config: Mapping[str, str] | None = None, *, exit_codes: Mapping[str, int] | None = None, preview: bool = False
+        config: Mapping[str, str] | None = None,
+        *,
+        exit_codes: Mapping[str, int] | None = None,
+        preview: bool = False,
+        encrypted: bool = True,
     ) -> Declared:
         recorder = Recorder(exit_codes or {})
         pulumi.runtime.set_mocks(recorder, project=PROJECT, stack=STACK, preview=preview)
         pulumi.runtime.settings.SETTINGS.callbacks = cast(Any, Callbacks())
         given = {**DEVELOPMENT, **(config or {})}
-        pulumi.runtime.set_all_config({f"{PROJECT}:{key}": value for key, value in given.items()})
+        full = {f"{PROJECT}:{key}": value for key, value in given.items()}
+        pulumi.runtime.set_all_config(full, [f"{PROJECT}:{key}" for key in (settings.SECRETS if encrypted else ())])
 
         def program() -> None:
             configured = settings.from_stack()

@@ -8,6 +8,7 @@ import pulumi
 import pytest
 
 from infra.platforms.docker import daemon
+from infra.settings import SettingsError
 from tests.infra.conftest import CONTAINER, IMAGE, NETWORK, VOLUME, RunProgram
 
 RELEASE_KEY = "ab" * 32
@@ -93,6 +94,12 @@ def test_no_secret_is_in_an_environment_a_command_or_a_label(run_program: RunPro
         for secret in known:
             assert secret not in open_text
     assert looked_at == 8
+
+
+def test_a_secret_in_clear_text_is_refused(run_program: RunProgram) -> None:
+    with pytest.raises(SettingsError, match="secretKey: stored in clear text") as caught:
+        run_program({"secretKey": SECRET}, encrypted=False)
+    assert SECRET not in str(caught.value)
 
 
 def test_a_changed_secret_makes_a_new_release_and_an_unchanged_one_does_not(run_program: RunProgram) -> None:
