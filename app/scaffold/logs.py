@@ -63,6 +63,7 @@ def configure(level: str = "INFO", release: str = "unreleased") -> None:
             root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(level)
+    logging.getLogger("alembic.runtime.plugins").setLevel("WARNING")
     logging.captureWarnings(True)
     sys.excepthook = report_uncaught
 

@@ -266,15 +266,17 @@ def change(engine: Engine, settings: Settings) -> None:
     began = time.monotonic()
     try:
         with engine.connect() as connection:
-            before = MigrationContext.configure(connection).get_current_heads()
+            configure(connection)
+            versions = context.get_context().get_current_heads
+            before = versions()
             if is_newer_and_compatible(connection, before, schema.heads()):
                 log.info("the schema is newer than this image and compatible, nothing to do", revision=list(before))
                 return
+            # Reading began a transaction, and Alembic commits only one that it began itself.
             connection.rollback()
-            configure(connection)
             with context.begin_transaction():
                 context.run_migrations()
-            after = MigrationContext.configure(connection).get_current_heads()
+            after = versions()
     except DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None)
         if state == "55P03":
