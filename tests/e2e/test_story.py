@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import run_docker
 from tests.e2e.browser import chromium
-from tests.e2e.conftest import Answer, Site
+from tests.e2e.site import Answer, Site
 from tests.e2e.traffic import Traffic
 
 BROKEN_MIGRATION = '''"""A migration that cannot work."""
