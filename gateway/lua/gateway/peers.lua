@@ -1,0 +1,124 @@
+-- Which peer answers a request. The watcher resolves names and puts the addresses into a shared dictionary; every worker
+-- reads it for every request, so that a switch is neither a reload nor a name lookup.
+local balancer = require "ngx.balancer"
+local dict = ngx.shared.upstream
+
+local M = {}
+
+local seen            -- the text that `peers` was parsed from
+local release = ""
+local peers = {}
+local count = 0
+local turn = 0
+local avoid_for = 0.3
+local trial_for = 0.2
+
+-- The text is what the watcher writes: the release on the first line, then one `address port` a line.
+local function parse(text)
+    local list, number = {}, 0
+    local first = text:match("^([^\n]*)")
+    for address, port in text:gmatch("\n(%S+) (%d+)") do
+        number = number + 1
+        list[number] = { address = address, port = tonumber(port), name = address .. ":" .. port }
+    end
+    seen, release, peers, count = text, first, list, number
+end
+
+local function refresh()
+    local text = dict:get("peers") or ""
+    if text ~= seen then
+        parse(text)
+    end
+end
+
+-- Whether a peer should be passed over: it failed a moment ago. After `avoid_for` seconds one request at a time tries it.
+local function avoided(name)
+    local failed_at = dict:get("failed:" .. name)
+    if not failed_at then
+        return false
+    end
+    if ngx.now() - failed_at < avoid_for then
+        return true
+    end
+    if dict:add("trial:" .. name, true, trial_for) then
+        dict:set("failed:" .. name, failed_at, trial_for)
+        return false
+    end
+    return true
+end
+
+local function mark_failed(name)
+    dict:set("failed:" .. name, ngx.now(), avoid_for + trial_for)
+    dict:delete("trial:" .. name)
+end
+
+-- Called once, by the master: what the watcher last wrote, so that a restarted Nginx needs nobody to tell it.
+function M.load(path, seconds)
+    avoid_for = seconds
+    if not dict:get("peers") then
+        local file = io.open(path)
+        if file then
+            dict:set("peers", file:read("*a"))
+            file:close()
+        end
+    end
+    refresh()
+end
+
+function M.put(text)
+    return dict:set("peers", text)
+end
+
+function M.get()
+    return dict:get("peers") or ""
+end
+
+function M.pick()
+    refresh()
+    ngx.var.upstream_release = release
+    if count == 0 then
+        return  -- the group's only server is down: 502, and so the page
+    end
+    if count == 1 then
+        local only = peers[1]
+        balancer.set_current_peer(only.address, only.port)
+        return
+    end
+
+    local ctx = ngx.ctx
+    local tried
+    if balancer.get_last_failure() then
+        tried = ctx.peer
+        if tried then
+            mark_failed(tried)
+        end
+    else
+        balancer.set_more_tries(1)
+    end
+    turn = turn + 1
+    local choice
+    for step = 0, count - 1 do
+        local peer = peers[(turn + step) % count + 1]
+        if peer.name ~= tried and not avoided(peer.name) then
+            choice = peer
+            break
+        end
+    end
+    if not choice then  -- all failed a moment ago: avoiding them all would turn a hiccup into an outage
+        choice = peers[turn % count + 1]
+        if choice.name == tried then
+            choice = peers[(turn + 1) % count + 1]
+        end
+    end
+    ctx.peer = choice.name
+    balancer.set_current_peer(choice.address, choice.port)
+end
+
+-- Called when a request is logged as 503: a last try that never connected is a failure nobody was told of.
+function M.note_unconnected()
+    if count > 1 and ngx.ctx.peer and (ngx.var.upstream_connect_time or ""):match("%-$") then
+        mark_failed(ngx.ctx.peer)
+    end
+end
+
+return M

@@ -1,0 +1,55 @@
+"""Where things are: what survives (a volume), what need not (a temporary file system), what the image brings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The three directories and the files in them."""
+
+    state: Path = Path("/var/lib/gateway")
+    runtime: Path = Path("/tmp/gateway")  # noqa: S108 - a temporary file system of this container alone
+    image: Path = Path("/usr/lib/gateway")
+
+    @property
+    def control_socket(self) -> Path:
+        """The control's unix socket."""
+        return self.state / "control.sock"
+
+    @property
+    def upstream_file(self) -> Path:
+        """The last upstream that was told."""
+        return self.state / "upstream.json"
+
+    @property
+    def current(self) -> Path:
+        """A link to the generation of files in use."""
+        return self.state / "current"
+
+    @property
+    def generations(self) -> Path:
+        """The generations of files, one directory each."""
+        return self.state / "generations"
+
+    @property
+    def configuration(self) -> Path:
+        """The rendered nginx.conf in use."""
+        return self.runtime / "nginx.conf"
+
+    @property
+    def candidate(self) -> Path:
+        """A rendered nginx.conf that is being tested."""
+        return self.runtime / "candidate.conf"
+
+    @property
+    def peers(self) -> Path:
+        """The addresses a starting Nginx begins with."""
+        return self.runtime / "peers"
+
+    @property
+    def nginx_socket(self) -> Path:
+        """Nginx's side door."""
+        return self.runtime / "nginx.sock"
