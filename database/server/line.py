@@ -1,0 +1,32 @@
+"""The project's log line: one JSON object with timestamp, level, component and message first."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+COMPONENT = "database"
+
+
+def timestamp(now: float) -> str:
+    """Return seconds since the epoch as ISO 8601 in UTC, with milliseconds."""
+    milliseconds = int(now * 1000)
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000))
+    return f"{whole}.{milliseconds % 1000:03d}Z"
+
+
+def entry(level: str, message: str, **fields: object) -> dict[str, object]:
+    """Return a log line's fields, stamped with the present time."""
+    return {"timestamp": timestamp(time.time()), "level": level, "component": COMPONENT, "message": message, **fields}
+
+
+def render(fields: dict[str, object]) -> str:
+    """Return the fields as one line of JSON in ASCII, which no terminal or log driver can break."""
+    return json.dumps(fields, separators=(",", ":"), default=str)
+
+
+def say(level: str, message: str, **fields: object) -> None:
+    """Print a log line at once."""
+    sys.stdout.write(render(entry(level, message, **fields)) + "\n")
+    sys.stdout.flush()

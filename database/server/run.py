@@ -1,0 +1,146 @@
+"""`run`: PID 1 of the database container."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+from server import access, cluster, jsonlog, memory, setting, settings, volume
+from server.child import STOPPING, Child, Escalation, Signals, reap, supervise
+from server.error import StopError
+from server.follower import Follower
+from server.printer import Printer
+
+CLAIM_SECONDS = 30.0
+STOP_SECONDS = 9.0  # Docker kills after 10
+LAST_WORDS_SECONDS = 2.0
+
+
+class Stopped(Exception):  # noqa: N818 - it is an order that was followed, not an error
+    """A stop was asked for before the server ran."""
+
+
+def main() -> int:
+    """Run the server and return its exit status; 1 when it cannot be started."""
+    signals = Signals()
+    printer = Printer()
+    try:
+        return serve(signals, printer)
+    except Stopped:
+        printer.say("info", "stopped before the server ran")
+        return 0
+    except StopError as error:
+        printer.say("error", str(error))
+        return 1
+    except OSError as error:
+        printer.say("error", f"{error.filename or volume.ROOT}: {error.strerror}. Look at the volume's space and owner")
+        return 1
+    finally:
+        printer.close(LAST_WORDS_SECONDS)
+
+
+def serve(signals: Signals, printer: Printer) -> int:
+    """Prepare the volume, run the server to its end, and return its exit status."""
+    began = time.monotonic()
+    limit = memory.limit(os.environ)
+    sizing = settings.size(limit.megabytes)
+    stop_seconds = setting.seconds("STOP_TIMEOUT", STOP_SECONDS, os.environ)
+    lock = claim(signals, printer)
+    if not cluster.inspect(volume.DATA):
+        make_cluster(signals, printer)
+    configure(sizing)
+    for path in volume.clear_stale(volume.DATA, volume.SOCKETS):
+        printer.say("warning", "removed what a killed server left", path=path)
+    os.set_inheritable(lock, True)
+    printer.say(
+        "info",
+        "starting the server",
+        memory_mb=limit.megabytes,
+        memory_from=limit.source,
+        prepared_seconds=round(time.monotonic() - began, 3),
+        **sizing._asdict(),
+    )
+    follower = Follower(volume.LOG, volume.DATA / "current_logfiles")
+    printer.follow(follower)
+
+    def tick() -> None:
+        lost = follower.give_up_excess()
+        if lost:
+            printer.say("warning", "log records were lost: nobody reads this container's output", bytes=lost)
+
+    server = Child(server_command(), server_environment(), lambda text: printer.hand(jsonlog.early(text)))
+    escalation = Escalation([(signal.SIGINT, stop_seconds), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)])
+    status = supervise(server, signals, escalation, tick)
+    await_others(server, signals)
+    level = "info" if status == 0 else "error"
+    printer.say(level, "the server has ended", status=status)
+    return status
+
+
+def claim(signals: Signals, printer: Printer) -> int:
+    """Take the volume's lock, waiting for a container that is about to end; raise StopError when it does not end."""
+    deadline = time.monotonic() + CLAIM_SECONDS
+    told = False
+    while (lock := volume.claim(volume.ROOT)) is None:
+        if not told:
+            printer.say("info", "waiting for another container to let go of the volume", path=str(volume.ROOT))
+            told = True
+        if time.monotonic() > deadline:
+            raise StopError(
+                f"{volume.ROOT}: another container has used this volume for {CLAIM_SECONDS:.0f} s. "
+                f"Only one server may: stop the other one, or give this one a volume of its own"
+            )
+        if any(number in STOPPING for number in signals.wait(0.1)):
+            raise Stopped
+    return lock
+
+
+def make_cluster(signals: Signals, printer: Printer) -> None:
+    """Make a cluster in an empty volume; an interrupted attempt is removed first."""
+    if cluster.sweep(volume.DATA):
+        printer.say("warning", "removed a cluster whose making was interrupted", path=str(cluster.partial(volume.DATA)))
+    printer.say("info", "the volume is empty: making a new cluster", path=str(volume.DATA))
+    command = cluster.initdb(volume.DATA)
+    child = Child(command, os.environ, lambda text: printer.hand(jsonlog.early(text)))
+    escalation = Escalation([(signal.SIGKILL, 5.0)])
+    status = supervise(child, signals, escalation, lambda: None)
+    if escalation.taken:
+        raise Stopped
+    if status != 0:
+        raise StopError(
+            f"initdb ended with status {status}; its own words are above. Look at the volume's space and owner"
+        )
+    cluster.adopt(volume.DATA)
+
+
+def configure(sizing: settings.Sizing) -> None:
+    """Write the server's configuration."""
+    volume.LOG.mkdir(mode=0o700, exist_ok=True)
+    values = settings.decide(sizing, data=str(volume.DATA), log=str(volume.LOG), sockets=str(volume.SOCKETS))
+    volume.write(volume.DATA / "postgresql.conf", settings.render(values))
+    volume.write(volume.DATA / "pg_hba.conf", access.render())
+
+
+def server_command() -> list[str]:
+    """Return the command that runs the server in the foreground."""
+    return [str(cluster.BINARIES / "postgres"), "-D", str(volume.DATA)]
+
+
+def server_environment() -> dict[str, str]:
+    """Return the server's environment: out of memory, a session goes before the server that all of them share."""
+    return {
+        "PATH": os.environ.get("PATH", ""),
+        "LANG": "C.UTF-8",
+        "PG_OOM_ADJUST_FILE": "/proc/self/oom_score_adj",
+        "PG_OOM_ADJUST_VALUE": "500",
+    }
+
+
+def await_others(server: Child, signals: Signals) -> None:
+    """Wait a little for the processes that outlive the server: after a kill its sessions, always its log collector."""
+    deadline = time.monotonic() + LAST_WORDS_SECONDS
+    with contextlib.suppress(ChildProcessError):
+        while reap(server)[1] and time.monotonic() < deadline:
+            signals.wait(0.05)
