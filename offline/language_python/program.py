@@ -1,0 +1,87 @@
+"""Starts a program's process, hands it the run through a pipe, and says how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from offline.language_python.interpreter import Interpreter
+from offline.language_python.runner import ERROR_SHOWN
+
+RUNNER = Path(__file__).with_name("runner.py")
+GRACE_SECONDS = 5.0
+
+
+class Program:
+    """One run of a Pulumi program."""
+
+    def __init__(self, interpreter: Interpreter, run: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+        self._reader, self._writer = os.pipe()
+        self._line = json.dumps(run).encode() + b"\n"
+        self._cancelled = False
+        self._closing = threading.Lock()
+        try:
+            # Its standard output and error are the host's, which the engine shows. It shares the host's process group,
+            # so that the engine, which signals the group, reaches it.
+            self._process = subprocess.Popen(
+                [interpreter.executable, RUNNER, str(self._reader)],
+                stdin=subprocess.DEVNULL, env=interpreter.environment(environment), pass_fds=[self._reader],
+            )  # fmt: skip
+        except OSError:
+            self._close_pipe()
+            raise
+        finally:
+            os.close(self._reader)
+
+    def wait(self) -> str | None:
+        """Hand over the run, wait for the end, and return what to tell the user.
+
+        None is a good end; an empty text is a failure whose error was shown already, or a cancelled run.
+        """
+        try:
+            sent = 0
+            while sent < len(self._line):
+                sent += os.write(self._writer, self._line[sent:])
+        except BrokenPipeError:
+            pass  # it ended before it read: its exit code says more
+        finally:
+            self._line = b""
+        code = self._process.wait()
+        self._close_pipe()
+        return "" if self._cancelled else outcome(code)
+
+    def cancel(self) -> None:
+        """Interrupt the program; kill it when it is still there five seconds later."""
+        self._cancelled = True
+        if self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+    def _close_pipe(self) -> None:
+        with self._closing:
+            if self._writer >= 0:
+                os.close(self._writer)
+                self._writer = -1
+
+
+def outcome(code: int) -> str | None:
+    """Return what an exit code means to the user, as `Program.wait` does."""
+    if code == 0:
+        return None
+    if code == ERROR_SHOWN:
+        return ""
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = " (out of memory, if nobody sent it: see `dmesg`)" if name == "SIGKILL" else ""
+        return f"the program was ended by {name}{hint}"
+    return f"the program exited with code {code}; what it said is above"
