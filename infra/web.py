@@ -57,14 +57,18 @@ def environment(settings: Settings) -> dict[str, str]:
     """Return what the app is told in both roles; nothing of it is secret."""
     told = {
         "ENVIRONMENT": settings.environment,
-        "LOG_LEVEL": settings.log_level,
+        "LOG_LEVEL": settings.log_level.upper(),
         "SITE_NAME": settings.site_name,
         "SITE_URL": settings.site_url,
         "SQLALCHEMY_DATABASE_URI_FILE": "/run/files/database-url",
     }
-    if settings.sqlalchemy_engine_options:
-        told["SQLALCHEMY_ENGINE_OPTIONS"] = settings.sqlalchemy_engine_options
-    return told
+    optional = {
+        "MAINTENANCE_CONTACT_EMAIL": settings.maintenance_contact_email,
+        "MAINTENANCE_CONTACT_LABEL": settings.maintenance_contact_label,
+        "MAINTENANCE_CONTACT_LINK": settings.maintenance_contact_link,
+        "SQLALCHEMY_ENGINE_OPTIONS": settings.sqlalchemy_engine_options,
+    }
+    return told | {name: value for name, value in optional.items() if value}
 
 
 def egress(settings: Settings) -> tuple[Egress, ...]:
