@@ -64,7 +64,7 @@ class Limits:
 
     memory: int
     cpus: str
-    processes: int = 512
+    processes: int = 2048
     open_files: int = 4096
     tmp: int = 64
     shared_memory: int = 64

@@ -9,6 +9,7 @@ import pulumi_docker as docker
 
 from infra.model import FILES, Service
 from infra.platforms.docker import job, workload
+from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 
 UPLOADED = "/run/uploaded"
@@ -65,6 +66,6 @@ def create(
         attach=True,
         logs=True,
         labels=workload.labels(stack.labels(service.name, service.release)),
-        opts=stack.container_options([]),
+        opts=stack.container_options(Ready()),
     )
     return volume, job.finished(stack, name, container)

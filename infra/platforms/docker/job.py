@@ -9,6 +9,7 @@ import pulumi_docker as docker
 
 from infra.model import FILES, File, Job
 from infra.platforms.docker import daemon, workload
+from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 
 LAST_LINES = 40
@@ -25,7 +26,7 @@ def create(
     image: docker.RemoteImage,
     networks: Sequence[docker.Network],
     volumes: Mapping[str, docker.Volume],
-    depends_on: list[pulumi.Input[pulumi.Resource]],
+    first: Ready,
 ) -> pulumi.Output[docker.Container]:
     """Declare a job; the result is there only once it has succeeded."""
     described = job.workload
@@ -54,7 +55,11 @@ def create(
         log_driver="json-file",
         log_opts=workload.LOG_OPTIONS,
         labels=workload.labels(stack.labels(job.name, job.release)),
-        opts=stack.container_options(depends_on),
+        opts=pulumi.ResourceOptions.merge(
+            stack.container_options(first),
+            # A job speaks for what it came after: made anew, that has to be prepared, moved or probed again.
+            pulumi.ResourceOptions(replacement_trigger=pulumi.Output.all(*first.ids)) if first.ids else None,
+        ),
     )
     return finished(stack, job.name, container)
 

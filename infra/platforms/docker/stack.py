@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
+from infra.platforms.docker.ready import Ready
+
 NEVER_UPDATED_IN_PLACE = ["healthcheck", "init", "tmpfs"]
 """Inputs of a container that the provider takes without doing anything; a change must replace it."""
 
@@ -30,22 +32,20 @@ class Stack:
         own = {"scaffold.project": self.project, "scaffold.stack": self.name, "scaffold.service": service}
         return own | ({"scaffold.release": release} if release else {})
 
-    def options(
-        self, depends_on: list[pulumi.Input[pulumi.Resource]] | None = None, *, protect: bool = False
-    ) -> pulumi.ResourceOptions:
+    def options(self, first: Ready | None = None, *, protect: bool = False) -> pulumi.ResourceOptions:
         """Return the options of every object: this provider, and, names being given, the old one deleted first."""
         return pulumi.ResourceOptions(
             provider=self.provider,
-            depends_on=depends_on or [],
+            depends_on=list(first.resources) if first else [],
             protect=protect,
             retain_on_delete=protect,
             delete_before_replace=True,
         )
 
-    def container_options(self, depends_on: list[pulumi.Input[pulumi.Resource]]) -> pulumi.ResourceOptions:
+    def container_options(self, first: Ready) -> pulumi.ResourceOptions:
         """Return the options of a container: none is created over one that the state does not know."""
         return pulumi.ResourceOptions.merge(
-            self.options(depends_on),
+            self.options(first),
             pulumi.ResourceOptions(
                 replace_on_changes=NEVER_UPDATED_IN_PLACE,
                 hooks=pulumi.ResourceHookBinding(before_create=[self.refuse_leftovers]),

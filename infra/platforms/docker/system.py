@@ -8,11 +8,10 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.model import Job, Limits, Service, System, Workload
-from infra.platforms.docker import files, image, job, leftover, network, order, switch, workload
+from infra.platforms.docker import files, image, job, leftover, network, order, ready, switch, workload
+from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 from infra.settings import Settings
-
-Ready = list[pulumi.Input[pulumi.Resource]]
 
 
 def run(system: System, settings: Settings) -> None:
@@ -23,14 +22,15 @@ def run(system: System, settings: Settings) -> None:
     images = image.create(stack, system)
     networks = network.create(stack, planned)
     volumes = create_volumes(stack, system, protect=settings.protect_data)
-    ready: dict[str, Ready] = {}
+    started: dict[str, Ready] = {}
     for each in order.of(system):
         joined = [networks[name] for name in planned.members.get(each.name, ())]
-        depends_on = [resource for name in each.after for resource in ready[name]]
+        first = ready.every(started[name] for name in each.after)
         if isinstance(each, Service):
-            ready[each.name] = run_service(stack, each, images, joined, volumes, depends_on)
+            started[each.name] = run_service(stack, each, images, joined, volumes, first)
         else:
-            ready[each.name] = [job.create(stack, each, images[each.workload.image.name], joined, volumes, depends_on)]
+            done = job.create(stack, each, images[each.workload.image.name], joined, volumes, first)
+            started[each.name] = ready.job(done)
     moved = switch.describe(stack, system)
     job.create(
         stack,
@@ -38,7 +38,7 @@ def run(system: System, settings: Settings) -> None:
         images[moved.workload.image.name],
         [networks[network.towards(system.route.service)]],
         volumes,
-        [*ready[system.route.service], *ready[system.route.gateway]],
+        ready.every([started[system.route.service], started[system.route.gateway]]),
     )
 
 
@@ -48,23 +48,24 @@ def run_service(
     images: Mapping[str, docker.RemoteImage],
     networks: list[docker.Network],
     volumes: Mapping[str, docker.Volume],
-    depends_on: Ready,
+    first: Ready,
 ) -> Ready:
     """Declare a service with its files and return what has to be there before the next."""
     built = images[service.workload.image.name]
-    held, laid = None, depends_on
+    held = None
     if service.workload.files and not service.update:
         held, filled = files.create(stack, service, built)
-        laid = [*depends_on, filled]
-    containers: Ready = [*workload.create(stack, service, built, networks, volumes, held, laid)]
+        first = ready.every([first, ready.job(filled)])
+    running = ready.containers(workload.create(stack, service, built, networks, volumes, held, first))
     if not service.update:
-        return containers
+        return running
     update = Job(
         name=f"{service.name}-update",
         workload=updating(service),
         beside=service.name,
     )
-    return [*containers, job.create(stack, update, built, [], volumes, containers)]
+    updated = job.create(stack, update, built, [], volumes, running)
+    return Ready((*running.resources, updated), running.ids)
 
 
 def updating(service: Service) -> Workload:

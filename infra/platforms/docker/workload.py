@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import pulumi
 import pulumi_docker as docker
 
 from infra.model import FILES, Mount, Service, Workload
 from infra.platforms.docker import network
+from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 
 LOG_OPTIONS = {"max-size": "10m", "max-file": "5"}
@@ -28,7 +28,7 @@ def create(
     networks: Sequence[docker.Network],
     volumes: Mapping[str, docker.Volume],
     files: docker.Volume | None,
-    depends_on: list[pulumi.Input[pulumi.Resource]],
+    first: Ready,
 ) -> list[docker.Container]:
     """Declare the containers of a service."""
     workload = service.workload
@@ -64,7 +64,7 @@ def create(
             log_driver="json-file",
             log_opts=LOG_OPTIONS,
             labels=labels(stack.labels(service.name, service.release)),
-            opts=stack.container_options(depends_on),
+            opts=stack.container_options(first),
         )
         for name in container_names(service)
     ]
