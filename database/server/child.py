@@ -138,9 +138,8 @@ def supervise(child: Child, signals: Signals, escalation: Escalation, tick: Call
         if escalation.deadline is not None:
             patience = max(0.0, min(patience, escalation.deadline - time.monotonic()))
         ready = {descriptor for descriptor, _ in poller.poll(patience * 1000)}
-        if child.output.open and child.output.descriptor in ready:
-            if not child.output.read():
-                poller.unregister(child.output.descriptor)
+        if child.output.open and child.output.descriptor in ready and not child.output.read():
+            poller.unregister(child.output.descriptor)
         came = signals.take()
         status, _ = reap(child)
         if status is not None:
