@@ -92,7 +92,8 @@ Properties: TypeAlias = dict[str, Value]
 def decode(struct: struct_pb2.Struct) -> Properties:
     """Return a Struct as a dict; whole numbers become int, marked maps become Secret, Asset, Archive or Reference.
 
-    An output value becomes its value, in a Secret if it is one, or UNKNOWN. Raises ValueError or TypeError for what the protocol does not know.
+    An output value becomes its value, in a Secret if it is one, or UNKNOWN. Raises ValueError or TypeError for what
+    the protocol does not know.
     """
     return {key: decode_value(value) for key, value in struct.fields.items()}
 
