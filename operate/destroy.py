@@ -1,0 +1,99 @@
+"""`make destroy`: takes the stack away; data only when told so in words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from operate import stack as stacks
+from operate.request import Request, prepared
+from operate.stack import Stack
+from operate.up import strays_of, sweep
+from setup import state
+from setup.daemon import Daemon
+from setup.problem import Problem
+from setup.processes import Failed
+
+VOLUME = "docker:index/volume:Volume"
+
+
+def run(request: Request) -> int:
+    """Ask, then destroy; refuse while protected data would go and `DELETE_DATA=yes` was not said."""
+    with request.alone():
+        ready = prepared(request)
+        stack = stacks.existing(request.stack, request.places, ready)
+        if not stack.known().exists:
+            raise Problem(f"This state knows no stack {stack.name}.", f"make up STACK={stack.name} makes one")
+        stacks.check_passphrase(stack)
+        protected = [resource for resource in stack.resources() if resource.get("protect")]
+        delete_data = request.says_yes("DELETE_DATA")
+        if protected and not delete_data:
+            raise refusal(stack.name, protected)
+        confirm(request, protected)
+        if protected:
+            unprotect(stack)
+        code = stack.pulumi("destroy", "--yes", "--skip-preview", *request.arguments)
+        if code != 0:
+            request.terminal.say(f"`pulumi destroy` ended with exit code {code}; make destroy again goes on from here.")
+            return code
+        finish(request, stack, ready.daemon, protected)
+    return 0
+
+
+def refusal(stack: str, protected: Sequence[Mapping[str, Any]]) -> Problem:
+    """Return what would be lost, and the two ways on."""
+    return Problem(
+        f"The stack {stack} holds protected data: {', '.join(map(describe, protected))}. Nothing was changed.",
+        f"make down STACK={stack} stops it and keeps the data; "
+        f"make destroy STACK={stack} DELETE_DATA=yes deletes the data for ever",
+    )
+
+
+def describe(resource: Mapping[str, Any]) -> str:
+    """Return a resource as a person knows it."""
+    kind = str(resource.get("type", "")).rpartition(":")[2].lower()
+    return f"{kind} {resource.get('id') or str(resource.get('urn', '')).rpartition('::')[2]}"
+
+
+def confirm(request: Request, protected: Sequence[Mapping[str, Any]]) -> None:
+    """Have the stack's name typed; raise Problem when it is not. `YES=yes` answers where nobody can type."""
+    if request.says_yes("YES"):
+        return
+    loss = " and DELETES ITS DATA" if protected else ""
+    if not sys.stdin.isatty():
+        raise Problem(
+            f"This destroys the stack {request.stack}{loss}, and nobody is at a terminal to confirm it.",
+            f"make destroy STACK={request.stack} YES=yes" + (" DELETE_DATA=yes" if protected else ""),
+        )
+    request.terminal.say(f"This destroys the stack {request.stack}{loss}.")
+    try:
+        answer = input(f"Type its name ({request.stack}) to go on: ")
+    except EOFError:
+        answer = ""
+    if answer.strip() != request.stack:
+        raise Problem("That is not the stack's name; nothing was changed.", "run it again to try once more")
+
+
+def unprotect(stack: Stack) -> None:
+    """Lift the protection in the state; raise Problem when Pulumi cannot."""
+    try:
+        stack.ask("state", "unprotect", "--all", "--yes", "--stack", stack.name)
+    except Failed as error:
+        raise Problem(
+            f"Pulumi could not lift the protection:\n{error.words}", "mend that; nothing was deleted"
+        ) from error
+
+
+def finish(request: Request, stack: Stack, daemon: Daemon, protected: Sequence[Mapping[str, Any]]) -> None:
+    """Remove the volumes that Pulumi lets go of without deleting, and whatever of the stack its state did not know."""
+    for sentence in sweep(strays_of(stack.name, stack.known(), daemon), daemon):
+        request.terminal.note(sentence)
+    for resource in protected:
+        if resource.get("type") == VOLUME and resource.get("id"):
+            daemon.delete(f"/volumes/{resource['id']}", timeout=60)
+            request.terminal.note(f"deleted the volume {resource['id']}")
+    left = [str(row["Name"]) for row in daemon.labelled("volumes", state.labels(stack.name))]
+    if left:
+        request.terminal.note(f"kept the volumes {', '.join(left)}; docker volume rm {' '.join(left)} deletes them")
+    request.terminal.say(f"The stack {stack.name} is gone; its settings and passphrase stay in {request.places.state}.")

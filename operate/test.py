@@ -1,0 +1,185 @@
+"""`make test`: prepares what the tests need beside any user's stack, and runs the declared suites."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from operate import suites
+from operate.request import REPOSITORY, YES, Request
+from operate.suites import Outcome, Suite
+from setup import apt
+from setup.facts import find
+from setup.locks import lock
+from setup.places import Places
+from setup.prepare import Prepared, Wish, look, prepare
+from setup.problem import Problem
+from setup.processes import stop
+from setup.terminal import duration
+
+DECLARED = REPOSITORY / "tests" / "suites.toml"
+REQUIREMENTS = "requirements-dev.txt"
+BASE_IMAGE = "debian:trixie-slim"
+# A suite that hangs is stopped, so that the others still tell what they know.
+PATIENCE = 2.0
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def run(request: Request) -> int:
+    """Run the suites (all, or those that are named), and end with how many tests passed, failed and were skipped."""
+    try:
+        wanted = suites.chosen(suites.declared(DECLARED), request.verb, request.arguments)
+    except ValueError as error:
+        raise Problem(f"The suites cannot be run: {error}.", "make test ARGS='NAME …' runs some of them") from error
+    own = replace(request, places=own_places(request))
+    prepared = ready(own)
+    ci = request.environment.get("CI", "").lower() in YES
+    with tempfile.TemporaryDirectory(prefix="scaffold-test-") as folder:
+        environment = environment_for(own, prepared, Path(folder), official=request.verb == "test-official")
+        outcomes = [run_suite(own, suite, environment, Path(folder)) for suite in wanted]
+    report(own, outcomes, ci)
+    return 0 if suites.succeeded(outcomes, ci) else 1
+
+
+def own_places(request: Request) -> Places:
+    """Return places that share nothing with a user's stack: another cache, state and virtual environment."""
+    cache = Path(request.environment.get("SCAFFOLD_CACHE_DIR") or request.places.cache.parent / "scaffold-test")
+    state = Path(request.environment.get("SCAFFOLD_STATE_DIR") or cache / "state")
+    # Clones differ in what they pin, and each may run its tests beside the other.
+    venv = Path(request.environment.get("SCAFFOLD_VENV") or cache / "venvs" / _name_of(request.places.repository))
+    return Places(request.places.repository, cache, state, venv)
+
+
+def ready(request: Request) -> Prepared:
+    """Make the machine ready for the tests; raise the first Problem in the way."""
+    # The toolchain under test is this one, whatever a person's shell has; only the official suite takes theirs.
+    environment = dict(request.environment)
+    for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_STACK"):
+        environment.pop(name, None)
+    wish = Wish(REQUIREMENTS, BASE_IMAGE)
+    seen = look(request.places, environment, wish)
+    if seen[1].problems:
+        raise seen[1].problems[0]
+    done = prepare(request.places, environment, wish, request.terminal, seen)
+    get_browser(request, done.environment)
+    return done
+
+
+def get_browser(request: Request, environment: Mapping[str, str]) -> None:
+    """Install Chromium where there is none; where that cannot be done, the browser's tests say so and are skipped."""
+    present = next((path for path in (find(name, environment) for name in BROWSERS) if path), None)
+    if present:
+        request.terminal.done("browser", present, 0)
+        return
+    facts_allow = find("apt-get", environment) and (os.geteuid() == 0 or find("sudo", environment))
+    if not facts_allow:
+        request.terminal.done("browser", "none, and none can be installed here: its tests are skipped", 0)
+        return
+    with lock(request.places.locks / "prepare.lock", "installing a browser", 1800):
+        try:
+            apt.get_permission(environment)
+            with request.terminal.step("browser", "Chromium from the distribution's packages") as step:
+                apt.install(["chromium"], environment, step, request.places.logs / "browser-install.log")
+        except Problem as problem:
+            request.terminal.note(f"its tests are skipped: {problem.cause.splitlines()[0]}")
+
+
+def environment_for(request: Request, prepared: Prepared, folder: Path, *, official: bool) -> dict[str, str]:
+    """Return what the suites run with: the toolchain on PATH, and folders of this run alone for everything written.
+
+    The official suite takes Pulumi and its plugins from the person's own PATH and home.
+    """
+    environment = dict(prepared.environment)
+    environment["SCAFFOLD_TEST_RUN"] = folder.name.removeprefix("scaffold-test-")
+    environment["SCAFFOLD_VENV"] = str(request.places.venv)
+    environment["SCAFFOLD_PULUMI"] = str(prepared.tools.cli)
+    environment["VIRTUAL_ENV"] = str(request.places.venv)
+    environment["PATH"] = f"{request.places.venv / 'bin'}{os.pathsep}{environment['PATH']}"
+    environment["PULUMI_ERROR_OUTPUT_STRING"] = "1"
+    if official:
+        theirs = shutil.which("pulumi", path=request.environment.get("PATH"))
+        plugins = shutil.which("pulumi-resource-docker", path=request.environment.get("PATH"))
+        home = Path(request.environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
+        if theirs is None or not (plugins or any((home / "plugins").glob("resource-docker-v*"))):
+            raise Problem(
+                "The official plugins are not here: no pulumi with pulumi-resource-docker on PATH or in its home.",
+                "install Pulumi from its makers, then: pulumi plugin install resource docker 5.1.0",
+            )
+        environment |= {"SCAFFOLD_PULUMI": theirs, "PULUMI_HOME": str(home), "SCAFFOLD_OFFICIAL": "1"}
+        environment["PATH"] = f"{request.places.venv / 'bin'}{os.pathsep}{request.environment['PATH']}"
+    return environment
+
+
+def run_suite(request: Request, suite: Suite, environment: Mapping[str, str], folder: Path) -> Outcome:
+    """Run one suite with pytest on this terminal and return what came of it; one that takes far too long is stopped."""
+    budget = suite.long_budget if request.verb == "test-long" else suite.budget
+    report_file = folder / f"{suite.name}.xml"
+    terminal = request.terminal
+    terminal.say()
+    terminal.say(terminal.bold(f"== {suite.name}: {suite.path} (at most {budget:g} min)"))
+    rest = request.environment.get("PYTEST_ARGS", "").split()
+    command = [str(request.places.python), *suites.pytest_arguments(suite, request.verb, report_file, rest)]
+    started = time.monotonic()
+    code = wait_for(command, budget * 60 * PATIENCE, environment)
+    seconds = time.monotonic() - started
+    if code is None:
+        terminal.say(f"   stopped after {duration(seconds)}: it hangs, or its budget is far too small")
+    elif code == -2:
+        raise KeyboardInterrupt
+    text = report_file.read_text(encoding="utf-8") if report_file.exists() else None
+    return suites.outcome_from(suite, text, code, seconds, budget)
+
+
+def wait_for(command: Sequence[str], seconds: float, environment: Mapping[str, str]) -> int | None:
+    """Run a command in a process group of its own and return its exit code, or None when it took too long."""
+    process = subprocess.Popen(
+        command, env=dict(environment), cwd=REPOSITORY, text=True, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        stop(process, grace=60)
+        return None
+    except KeyboardInterrupt:
+        # pytest removes what its tests made when it is interrupted, so it gets the time to.
+        process.send_signal(2)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            stop(process)
+        raise
+
+
+def report(request: Request, outcomes: Sequence[Outcome], ci: bool) -> None:
+    """Print each suite's counts and time beside its budget, what was skipped and why, and the sum as the last line."""
+    say = request.terminal.say
+    say()
+    width = max((len(outcome.suite.name) for outcome in outcomes), default=0)
+    for outcome in outcomes:
+        late = "  OVER BUDGET" if outcome.late else ""
+        say(
+            f"{outcome.suite.name:<{width}}  {outcome.passed:>5} passed {outcome.failed:>4} failed "
+            f"{len(outcome.skipped):>4} skipped   {duration(outcome.seconds):>12} of {outcome.budget:g} min{late}"
+        )
+    skipped = [skip for outcome in outcomes for skip in outcome.skipped]
+    if skipped:
+        say()
+        say("Skipped" + (" (nothing may be, with CI=true):" if ci else ":"))
+        for name, reason in skipped:
+            say(f"  {name}: {reason}")
+    say()
+    sys.stdout.flush()
+    say(suites.summary(outcomes))
+
+
+def _name_of(repository: Path) -> str:
+    import hashlib
+
+    return f"{repository.name}-{hashlib.sha256(str(repository).encode()).hexdigest()[:8]}"

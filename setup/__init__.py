@@ -1,0 +1,1 @@
+"""Prepares a machine for a stack: standard library only, so that it runs before anything is installed."""
