@@ -104,7 +104,10 @@ def own_locations(settings: Settings) -> str:
         'add_header Permissions-Policy "interest-cohort=(), geolocation=(), camera=(), microphone=()" always;',
     ]
     blocks = [
-        ("location = /gateway/healthz", ["access_log off;", *headers, "default_type text/plain;", 'return 200 "ok\\n";']),
+        (
+            "location = /gateway/healthz",
+            ["access_log off;", *headers, "default_type text/plain;", 'return 200 "ok\\n";'],
+        ),
         ("location ^~ /gateway/", [*headers, "default_type text/plain;", 'return 404 "404 Not Found\\n";']),
         (
             "location = /.gateway/unavailable",

@@ -6,37 +6,37 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-class EnvironmentProblem(ValueError):
+class VariableError(ValueError):
     """A variable that is missing, doubled or not of its kind."""
 
 
 def text(environment: Mapping[str, str], name: str, default: str | None = None) -> str:
     """Return a variable's value, or its file's without the last newline.
 
-    Raise EnvironmentProblem when both are set, when the file cannot be read, or when neither is and there is no default.
+    Raise VariableError when both are set, when the file cannot be read, or when neither is set without a default.
     """
     value, file = environment.get(name), environment.get(f"{name}_FILE")
     if value is not None and file is not None:
-        raise EnvironmentProblem(f"{name} and {name}_FILE are both set (they are exclusive): unset one of them")
+        raise VariableError(f"{name} and {name}_FILE are both set (they are exclusive): unset one of them")
     if file is not None:
         try:
             return Path(file).read_text(encoding="utf-8").removesuffix("\n")
         except OSError as error:
-            raise EnvironmentProblem(f"{name}_FILE: cannot read {file}: {error.strerror}") from error
+            raise VariableError(f"{name}_FILE: cannot read {file}: {error.strerror}") from error
     if value is not None:
         return value
     if default is None:
-        raise EnvironmentProblem(f"{name} (or {name}_FILE) is not set")
+        raise VariableError(f"{name} (or {name}_FILE) is not set")
     return default
 
 
 def seconds(environment: Mapping[str, str], name: str, default: float) -> float:
-    """Return a variable as a positive number of seconds; raise EnvironmentProblem for anything else."""
+    """Return a variable as a positive number of seconds; raise VariableError for anything else."""
     given = text(environment, name, str(default))
     try:
         value = float(given)
     except ValueError:
         value = -1.0
     if not 0 < value <= 86400:
-        raise EnvironmentProblem(f"{name}: got {given!r}, wanted seconds, more than 0 and at most 86400")
+        raise VariableError(f"{name}: got {given!r}, wanted seconds, more than 0 and at most 86400")
     return value

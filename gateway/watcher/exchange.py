@@ -1,8 +1,9 @@
-"""HTTP in small: one request on one connection, over TCP or a unix socket. Reads what a server sends until it closes."""
+"""HTTP in small: one request on one connection, over TCP or a unix socket."""
 
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 LARGEST_ANSWER = 4 * 1024 * 1024
+LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,12}) *\r\n", re.IGNORECASE)
 
 Address = Path | tuple[str, int]
 
@@ -87,16 +89,22 @@ def left(until: float) -> float:
 
 
 def receive(connection: socket.socket, until: float) -> bytes:
-    """Return what comes until the other side closes; raise OSError, ExchangeError for too much."""
-    data = bytearray()
+    """Return what comes until it is whole or the other side closes; raise OSError, ExchangeError for too much."""
+    data = b""
     while True:
         connection.settimeout(left(until))
         piece = connection.recv(65536)
-        if not piece:
-            return bytes(data)
-        data += piece
+        if not piece or complete(data := data + piece):
+            return data
         if len(data) > LARGEST_ANSWER:
             raise ExchangeError(f"the answer is longer than {LARGEST_ANSWER} bytes")
+
+
+def complete(data: bytes) -> bool:
+    """Return whether the bytes are an answer as long as it said it would be."""
+    head, blank, body = data.partition(b"\r\n\r\n")
+    found = LENGTH.search(head + b"\r\n") if blank else None
+    return found is not None and len(body) >= int(found[1])
 
 
 def parse(data: bytes) -> Answer:

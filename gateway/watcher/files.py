@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -71,9 +71,7 @@ class Store:
     def read(self) -> Files:
         """Return the files in use; raise OSError."""
         directory = self._layout.current
-        return Files(
-            (directory / PAGE).read_text(encoding="utf-8"), (directory / SETTINGS).read_text(encoding="utf-8")
-        )
+        return Files((directory / PAGE).read_text(encoding="utf-8"), (directory / SETTINGS).read_text(encoding="utf-8"))
 
     def add(self, files: Files) -> str:
         """Store a generation and return its name; raise OSError."""
@@ -90,7 +88,7 @@ class Store:
         directories = [entry for entry in self._layout.generations.iterdir() if entry.name not in spared]
         directories.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
         for entry in directories[KEPT - 1 :]:
-            shutil.rmtree(entry, ignore_errors=True)
+            remove(entry)
 
     def _write(self, name: str, files: Files) -> None:
         directory = self._layout.generations / name
@@ -98,3 +96,11 @@ class Store:
         durable.write(directory / PAGE, files.page)
         durable.write(directory / SETTINGS, files.settings)
         durable.sync_directory(self._layout.generations)
+
+
+def remove(directory: Path) -> None:
+    """Remove a generation; one that cannot be removed is left for another time."""
+    with contextlib.suppress(OSError):
+        for entry in directory.iterdir():
+            entry.unlink()
+        directory.rmdir()

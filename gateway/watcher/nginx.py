@@ -1,7 +1,8 @@
 """Nginx as a child process: started, tested, reloaded, ended, and told which addresses serve.
 
-The watcher owns the listening sockets and hands them down. A master that was killed leaves workers that still answer; a
-new master takes the same sockets over and the orphans are asked to finish, so that not even then a connection is refused.
+The watcher owns the listening sockets and hands them down. A master that was killed leaves workers that still answer;
+a new master takes the same sockets over and the orphans are asked to finish, so that not even then a connection is
+refused.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from watcher import errorlog, journal
+from watcher import errorlog
 from watcher.exchange import ExchangeError, exchange
 from watcher.layout import Layout
 
@@ -32,7 +33,7 @@ def listeners() -> list[tuple[str, socket.socket]]:
     """Return the public sockets, each with the words of its listen directive; IPv6 only where the kernel has it."""
     found = [(f"0.0.0.0:{PORT}", bound(socket.AF_INET, ("0.0.0.0", PORT)))]  # noqa: S104 - it is the gateway
     with contextlib.suppress(OSError):
-        found.append((f"[::]:{PORT} ipv6only=on", bound(socket.AF_INET6, ("::", PORT))))
+        found.append((f"[::]:{PORT}", bound(socket.AF_INET6, ("::", PORT))))
     return found
 
 
@@ -158,6 +159,22 @@ class Nginx:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGQUIT)
 
+    def reap_orphans(self) -> None:
+        """Collect processes that were left to process 1; the watcher's own children are left to their owner."""
+        if not self.children.acquire(blocking=False):
+            return
+        try:
+            while True:
+                try:
+                    found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                except ChildProcessError:
+                    return
+                if found is None or (self._master and found.si_pid == self._master.pid):
+                    return
+                os.waitpid(found.si_pid, 0)
+        finally:
+            self.children.release()
+
     def put_peers(self, text: str) -> None:
         """Tell every worker which addresses serve, and wait until they know; raise NginxError."""
         try:
@@ -206,21 +223,3 @@ def processes() -> list[tuple[int, int, str]]:
         if name == "nginx" and state != "Z":
             found.append((int(entry.name), int(parent), title))
     return found
-
-
-def reap_orphans(nginx: Nginx) -> None:
-    """Collect processes that were left to process 1; those the watcher started itself are left to their owner."""
-    if not nginx.children.acquire(blocking=False):
-        return
-    try:
-        while True:
-            try:
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if found is None or found.si_pid == (nginx._master.pid if nginx._master else None):
-                return
-            os.waitpid(found.si_pid, 0)
-            journal.info("a process left behind has ended", pid=found.si_pid)
-    finally:
-        nginx.children.release()

@@ -1,8 +1,8 @@
 """Addresses behind the peers' names, looked up off the request path, for ever.
 
-A lookup may hang for many seconds (Docker's name server does, for an absent name on an internal network), so each runs in
-a thread of its own and a new one starts on time whether or not the former ended. What was known stays known while a name
-does not resolve.
+A lookup may hang for many seconds (Docker's name server does, for an absent name on an internal network), so each runs
+in a thread of its own and a new one starts on time whether or not the former ended. What was known stays known while a
+name does not resolve.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from watcher.upstream import Peer
 
 INTERVAL = 0.5
+EAGER_INTERVAL = 0.1  # while a peer has no address at all
 MOST_AT_ONCE = 3
 
 Lookup = Callable[[str], list[str]]
@@ -96,7 +97,7 @@ class Resolver:
     def _run(self) -> None:
         while True:
             with self._news:
-                due = {peer for group in self._watched.values() for peer in group}
+                due = self._watching()
                 for peer in due:
                     if self._running.get(peer, 0) < MOST_AT_ONCE:
                         self._started += 1
@@ -104,10 +105,12 @@ class Resolver:
                         job = threading.Thread(target=self._look_up, args=(peer, self._started), daemon=True)
                         job.start()
                 unknown = len(self._book.addresses(due)) < len(due)
-                self._news.wait_for(lambda: self._new_since(due), timeout=0.1 if unknown else self._interval)
+                until = time.monotonic() + (EAGER_INTERVAL if unknown else self._interval)
+                while not self._watching() - due and (remaining := until - time.monotonic()) > 0:
+                    self._news.wait(remaining)
 
-    def _new_since(self, due: set[Peer]) -> bool:
-        return {peer for group in self._watched.values() for peer in group} - due != set()
+    def _watching(self) -> set[Peer]:
+        return {peer for group in self._watched.values() for peer in group}
 
     def _look_up(self, peer: Peer, started: int) -> None:
         try:
@@ -118,8 +121,7 @@ class Resolver:
             self._running[peer] -= 1
             if not self._running[peer]:
                 del self._running[peer]
-            watched = any(peer in group for group in self._watched.values())
-            changed = watched and self._book.record(peer, started, found)
+            changed = peer in self._watching() and self._book.record(peer, started, found)
             self._news.notify_all()
         if changed:
             self._changed()

@@ -95,3 +95,8 @@ def addresses_text(upstream: Upstream, addresses: Mapping[Peer, Iterable[str]]) 
             if line not in lines[1:]:
                 lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+def text(upstream: Upstream) -> str:
+    """Return the upstream as JSON, as it is stored."""
+    return json.dumps(upstream.document(), sort_keys=True) + "\n"

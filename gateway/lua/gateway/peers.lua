@@ -5,6 +5,8 @@ local dict = ngx.shared.upstream
 
 local M = {}
 
+local NO_LIVE_UPSTREAM = -3  -- nginx's NGX_BUSY
+
 local seen            -- the text that `peers` was parsed from
 local release = ""
 local peers = {}
@@ -77,7 +79,7 @@ function M.pick()
     refresh()
     ngx.var.upstream_release = release
     if count == 0 then
-        return  -- the group's only server is down: 502, and so the page
+        return ngx.exit(NO_LIVE_UPSTREAM)  -- 502, and so the page
     end
     if count == 1 then
         local only = peers[1]
