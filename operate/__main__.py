@@ -38,6 +38,7 @@ VERBS = {
     "bench": "bench",
 }
 INTERRUPTED = 130
+CLOSED = 141
 
 
 def main(words: Sequence[str]) -> int:
@@ -59,6 +60,10 @@ def main(words: Sequence[str]) -> int:
         terminal.problem(problem)
     except (Failed, DaemonError) as error:
         terminal.problem(Problem(str(error), "mend what it says and run this again"))
+    except BrokenPipeError:
+        # Whoever read this has gone (`make logs | head`); Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED
     except KeyboardInterrupt:
         terminal.say(f"\nInterrupted. make {verb} goes on from here.")
         return INTERRUPTED

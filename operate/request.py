@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from setup import preflight
-from setup.files import read_text_or_none
+from setup.files import private_folder, read_text_or_none
 from setup.locks import Held, lock
 from setup.places import Places, places_from
 from setup.prepare import Prepared, Wish, look, prepare
-from setup.terminal import Terminal
+from setup.terminal import Silent, Terminal
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 REQUIREMENTS = "requirements.txt"
@@ -58,7 +58,7 @@ class Request:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the stack while the block runs; raise Problem, naming the holder, when another run has it."""
-        path = self.places.state / "locks" / f"{self.stack}.lock"
+        path = private_folder(self.places.state) / "locks" / f"{self.stack}.lock"
         try:
             with lock(path, f"make {self.verb} STACK={self.stack}"):
                 yield
@@ -78,4 +78,5 @@ def prepared(request: Request) -> Prepared:
     seen = look(request.places, environment, request.wish())
     if seen[1].problems:
         raise seen[1].problems[0]
-    return prepare(request.places, environment, request.wish(), request.terminal, seen)
+    terminal = Silent() if seen[1].ready else request.terminal
+    return prepare(request.places, environment, request.wish(), terminal, seen)

@@ -149,7 +149,9 @@ def hand_over(command: Sequence[str], *, environment: Mapping[str, str], folder:
                 process.send_signal(signal.SIGINT)
 
     with _handlers(interrupted):
-        return process.wait()
+        code = process.wait()
+    # As a shell tells it, where a signal ended the command.
+    return code if code >= 0 else 128 - code
 
 
 @contextlib.contextmanager

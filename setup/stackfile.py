@@ -10,7 +10,7 @@ from typing import Any
 
 from setup.files import read_text_or_none, write_atomically
 from setup.merge import merge
-from setup.places import Places
+from setup.places import NAME, Places
 from setup.problem import Problem
 from setup.processes import run
 
@@ -99,10 +99,15 @@ def said(stack: str, followed: tuple[str, ...], kept: tuple[str, ...]) -> list[s
     """Return the sentences about a merge."""
     lines = []
     if followed:
-        lines.append(f"taken from Pulumi.{stack}.yaml: {', '.join(followed)}")
+        lines.append(f"taken from Pulumi.{stack}.yaml: {names(followed)}")
     if kept:
         lines.append(
-            f"changed in Pulumi.{stack}.yaml and kept as set on this machine: {', '.join(kept)} "
-            f"(to follow the file again: make config STACK={stack} ARGS='rm KEY')"
+            f"changed in Pulumi.{stack}.yaml and kept as set on this machine: {names(kept)} "
+            "(to follow the file again, set the file's value here with make config)"
         )
     return lines
+
+
+def names(keys: tuple[str, ...]) -> str:
+    """Return settings as they are typed: without the project's name before them."""
+    return ", ".join(key.removeprefix(f"{NAME}:") for key in keys)

@@ -65,6 +65,13 @@ class Terminal:
         return f"\x1b[{'32' if kind == 'ok' else '31'}m{symbol}\x1b[0m"
 
 
+class Silent(Terminal):
+    """Prints nothing; for verbs whose own answer is what was asked for."""
+
+    def say(self, text: str = "") -> None:
+        """Keep it to itself."""
+
+
 class Step:
     """One step that is under way; calling it tells how far it is."""
 
