@@ -23,12 +23,12 @@ LEVELS = {
 LONGEST = 8192
 MASK = "'…'"
 
-# Where a value can stand in a statement: escape, plain and dollar-quoted strings. Comments and quoted names come first,
-# so that an apostrophe inside one opens no string. An unfinished string reaches to the end of the text.
+# Where a value can stand in a statement: escape, plain and dollar-quoted strings. Comments and names are kept whole, so
+# that an apostrophe or dollar inside one opens no string. An unfinished string reaches to the end of the text.
 TOKEN = re.compile(
     r"""
-    (?P<keep> --[^\n]* | /\*.*?(?:\*/|\Z) | "(?:[^"]|"")*(?:"|\Z) | (?<![eE])[A-Za-z_][\w$]* )
-  | [eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)
+    [eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)
+  | (?P<keep> --[^\n]* | /\*.*?(?:\*/|\Z) | "(?:[^"]|"")*(?:"|\Z) | [^\W\d][\w$]* )
   | '(?:[^']|'')*(?:'|\Z)
   | \$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
     """,

@@ -77,7 +77,7 @@ def parse(text: str) -> Target:
     if authority.count("@") > 1:
         raise ValueError(f"it has more than one @; if one is in the password, {ENCODE}")
     login, at, place = authority.rpartition("@")
-    user, colon, password = login.partition(":")
+    user, _, password = login.partition(":")
     parameters = options(query) if question else {}
     secret = decoded(password, "password") or parameters.pop("password", "")
     if not at or not user or not secret:

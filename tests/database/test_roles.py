@@ -1,0 +1,167 @@
+"""The roles job, and what the roles it makes may do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Document = Callable[..., dict[str, Any]]
+UNCHANGED = "roles are as wanted: nothing changed"
+
+
+def test_a_second_run_changes_nothing_and_says_so(shared: Any, document: Document) -> None:
+    (only,) = shared.roles(document())
+    assert (only["message"], only["changes"]) == (UNCHANGED, 0)
+
+
+def test_every_role_logs_in_over_tcp_whatever_is_in_its_password(shared: Any, passwords: dict[str, str]) -> None:
+    for user, password in passwords.items():
+        done = shared.over_tcp(user, password, "SELECT current_user")
+        assert done.stdout.strip() == user, done.stderr
+        assert shared.over_tcp(user, password + "x", "SELECT 1").returncode != 0
+
+
+def test_the_superuser_is_not_reachable_over_tcp(shared: Any) -> None:
+    done = shared.over_tcp("postgres", "whatever", "SELECT 1", "postgres")
+    assert "pg_hba.conf rejects connection" in done.stderr
+
+
+def test_over_the_socket_only_the_superuser_gets_in(shared: Any) -> None:
+    command = ["docker", "exec", shared.name, "psql", "-U", "app_a", "-d", "scaffold", "-c", "SELECT 1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert "pg_hba.conf rejects connection" in done.stderr
+
+
+def test_another_container_on_an_internal_network_reaches_the_database(
+    shared: Any, docker: Any, passwords: dict[str, str]
+) -> None:
+    network = f"{shared.name}-network"
+    docker("network", "create", "--internal", "--label", shared.label, network)
+    try:
+        docker("network", "connect", "--alias", "database", network, shared.name)
+        answer = docker(
+            "run", "--rm", *shared.hardened("--network", network), "-e", f"PGPASSWORD={passwords['app_a']}",
+            shared.image, "psql", "-XqAt", "-h", "database", "-U", "app_a", "-d", "scaffold", "-c", "SELECT current_user",
+        )  # fmt: skip
+        assert answer == "app_a"
+    finally:
+        docker("network", "disconnect", "-f", network, shared.name, check=False)
+        docker("network", "rm", network, check=False)
+
+
+def test_the_app_has_dml_and_no_ddl_and_the_owner_has_both(shared: Any, passwords: dict[str, str]) -> None:
+    def run(user: str, statement: str, database: str = "scaffold") -> Any:
+        return shared.over_tcp(user, passwords[user], statement, database)
+
+    made = run("owner", "CREATE TABLE note (id bigserial PRIMARY KEY, text text)")
+    assert made.returncode == 0, made.stderr
+    for user in ("app_a", "app_b"):
+        script = (
+            "INSERT INTO note (text) VALUES ('x'); UPDATE note SET text = 'y'; SELECT text FROM note; DELETE FROM note"
+        )
+        done = run(user, script)
+        assert (done.returncode, done.stdout.strip()) == (0, "y"), done.stderr
+        for statement in (
+            "CREATE TABLE other (id int)", "ALTER TABLE note ADD more text", "DROP TABLE note", "TRUNCATE note",
+            "CREATE SCHEMA mine", "CREATE TEMPORARY TABLE t (id int)", "CREATE DATABASE mine", "CREATE ROLE mine",
+            "GRANT owner TO CURRENT_USER", "SET ROLE owner", "ALTER SYSTEM SET work_mem = '1GB'",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        ):  # fmt: skip
+            assert run(user, statement).returncode != 0, f"{user} could: {statement}"
+        for other in ("postgres", "template1"):
+            assert "permission denied for database" in run(user, "SELECT 1", other).stderr
+    assert run("owner", "SELECT pg_advisory_lock(1)", "postgres").returncode == 0
+    assert run("owner", "ALTER TABLE note ADD more text; DROP TABLE note").returncode == 0
+    assert run("owner", "CREATE ROLE mine").returncode != 0
+    assert run("owner", "CREATE DATABASE mine").returncode != 0
+    timeouts = "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')"
+    assert run("app_a", timeouts).stdout.strip() == "30s|1min"
+
+
+def test_a_password_rotates_with_its_sessions_open_and_the_other_role_untouched(
+    shared: Any, document: Document, passwords: dict[str, str]
+) -> None:
+    command = [
+        "docker", "exec", "-i", "-e", f"PGPASSWORD={passwords['app_a']}", shared.name,
+        "psql", "-XqAt", "-h", "127.0.0.1", "-U", "app_a", "-d", "scaffold",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as session:
+        assert session.stdin is not None
+        assert session.stdout is not None
+        session.stdin.write("SELECT 'before';\n")
+        session.stdin.flush()
+        assert session.stdout.readline() == "before\n"
+        changed = [item["message"] for item in shared.roles(document(app_a="rotated"))]
+        assert changed == ["changed the password of role app_a", "roles are as wanted"]
+        session.stdin.write("SELECT 'after';\n")
+        session.stdin.flush()
+        assert session.stdout.readline() == "after\n"
+        session.stdin.close()
+        session.wait(10)
+    assert shared.over_tcp("app_a", passwords["app_a"], "SELECT 1").returncode != 0
+    assert shared.over_tcp("app_a", "rotated", "SELECT 1").returncode == 0
+    assert shared.over_tcp("app_b", passwords["app_b"], "SELECT 1").returncode == 0
+    shared.roles(document())
+
+
+def test_what_was_changed_by_hand_is_repaired(shared: Any, document: Document, passwords: dict[str, str]) -> None:
+    shared.sql(
+        "CREATE TABLE strange (id serial); CREATE VIEW seen AS SELECT 1 AS one; CREATE TYPE mood AS ENUM ('good');"
+        "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql AS 'SELECT 2 * $1';"
+        "ALTER ROLE app_a CREATEDB CREATEROLE CONNECTION LIMIT 1; GRANT owner TO app_a; ALTER ROLE app_b NOLOGIN;"
+        "GRANT CREATE ON SCHEMA public TO PUBLIC; GRANT CREATE ON DATABASE scaffold TO app_b;"
+        "GRANT TRUNCATE ON strange TO app; GRANT SELECT ON strange TO PUBLIC; ALTER ROLE app PASSWORD 'x' LOGIN;"
+        "ALTER ROLE app_a RESET statement_timeout; ALTER DATABASE scaffold OWNER TO postgres;"
+        "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public REVOKE INSERT ON TABLES FROM app"
+    )
+    assert len(shared.roles(document())) > 12
+    assert [item["message"] for item in shared.roles(document())] == [UNCHANGED]
+    for statement in ("CREATE TABLE other (id int)", "TRUNCATE strange", "CREATE DATABASE mine", "SET ROLE owner"):
+        assert shared.over_tcp("app_a", passwords["app_a"], statement).returncode != 0
+    used = shared.over_tcp("app_b", passwords["app_b"], "INSERT INTO strange DEFAULT VALUES; SELECT one FROM seen")
+    assert used.stdout.strip() == "1", used.stderr
+    undone = shared.over_tcp(
+        "owner", passwords["owner"], "DROP TABLE strange; DROP VIEW seen; DROP TYPE mood; DROP FUNCTION twice"
+    )
+    assert undone.returncode == 0, undone.stderr
+
+
+def test_the_app_cannot_take_the_connections_kept_for_the_owner(shared: Any) -> None:
+    rows = shared.sql(
+        "SELECT rolconnlimit <= current_setting('max_connections')::int - 8, "
+        "pg_has_role('owner', 'pg_use_reserved_connections', 'USAGE') FROM pg_roles WHERE rolname = 'app_a'"
+    )
+    assert rows == "t|t"
+
+
+@pytest.mark.parametrize(
+    ("bend", "words"),
+    [
+        ({"database": "Robert'); DROP"}, "database: got the name"),
+        ({"database": "postgres"}, "is taken"),
+        ({"owner": {"name": "owner"}}, "owner: got the keys name, wanted exactly name, password"),
+        ({"owner": {"name": "app", "password": "x"}}, "the name 'app' is taken"),
+        ({"owner": {"name": "owner", "password": ""}}, "owner.password: it is empty"),
+        ({"owner": {"name": "app_a", "password": "x"}}, "the role 'app_a' is there 2 times"),
+        ({"app": []}, "app: wanted a list"),
+        ({"extra": 1}, "wanted exactly database, owner, app"),
+    ],
+)
+def test_an_unusable_file_is_refused_naming_the_place(bend: dict[str, Any], words: str, document: Document) -> None:
+    from server import wanted
+
+    with pytest.raises(ValueError, match="wanted|Choose|taken|times") as caught:
+        wanted.parse(json.dumps({**document(), **bend}))
+    assert words in str(caught.value)
+
+
+def test_without_a_server_the_job_gives_up_in_time_and_says_where_to_look(database: Any, document: Document) -> None:
+    began = time.monotonic()
+    lines = database.roles(document(), succeeds=False, options=("-e", "WAIT_TIMEOUT=1"))
+    assert time.monotonic() - began < 20
+    assert "no server accepted connections within 1 s" in lines[-1]["message"]
