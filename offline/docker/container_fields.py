@@ -49,7 +49,7 @@ VOLUME: Fields = {
 PORT: Fields = {
     "internal": number(required=True, replace=True),
     "external": number(computed=True, replace=True),
-    "ip": text(default="0.0.0.0", replace=True),  # noqa: S104  the provider's default
+    "ip": text(default="0.0.0.0", blank_is="0.0.0.0", replace=True),  # noqa: S104  the provider's default
     "protocol": text(default="tcp", replace=True),
 }
 

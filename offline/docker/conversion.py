@@ -45,7 +45,9 @@ def convert(name: str, field: Field, value: Value, convert_object: ConvertObject
         _element(f"{underlying_name(name, field)}[{i}]", field, v, convert_object) for i, v in enumerate(items)
     ]
     if field.one:
-        return converted[0] if len(converted) == 1 else None if not converted else converted
+        if not converted:
+            return None
+        return converted[0] if len(converted) == 1 else converted
     return converted
 
 

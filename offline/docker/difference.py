@@ -190,7 +190,7 @@ def _holds_replacing(described: Field | None, block: Fields | None, value: Value
 
 
 def _comes_from(described: Field, written: Value, planned: Value) -> bool:
-    """Say whether a planned element could have come from a written one: all that differs was filled in by the daemon."""
+    """Say whether a planned element could come from a written one: what differs was filled in by the daemon."""
     if described.block is None:
         return _hashable(written) == _hashable(planned)
     if not isinstance(written, dict) or not isinstance(planned, dict):
@@ -203,7 +203,7 @@ def _comes_from(described: Field, written: Value, planned: Value) -> bool:
             if now not in (None, [], {}):
                 return False
         elif inner.block is not None:
-            ours, theirs = elements(inner, was), elements(inner, now)
+            ours, theirs = elements(was), elements(now)
             if len(ours) != len(theirs) or not all(_comes_from(inner, a, b) for a, b in zip(ours, theirs, strict=True)):
                 return False
         elif _hashable(was) != _hashable(now):

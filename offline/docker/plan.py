@@ -75,6 +75,8 @@ def _plan_scalar(field: Field, old: Value, new: Value, *, exists: bool) -> _Outc
         wanted = field.default
     if wanted is None and field.computed and not exists:
         return _Outcome(UNKNOWN, changed=True, replace=field.replace)
+    if field.blank_is and wanted == "":
+        wanted = field.blank_is
     before = spelled(old)
     after = spelled(ZEROS[field.kind] if wanted is None and old is not None else wanted)
     if before == after or (field.blank_keeps and after == "") or (field.computed and after == ""):
@@ -126,10 +128,10 @@ def _plan_plain_set(field: Field, old: Value, new: Value) -> _Outcome:
 
 def _plan_blocks(field: Field, old: Value, new: Value, *, exists: bool) -> _Outcome:
     if isinstance(new, Unknown):
-        if field.kind is Kind.SET and field.computed and elements(field, old):
+        if field.kind is Kind.SET and field.computed and elements(old):
             return _Outcome(old)
         return _Outcome(UNKNOWN, changed=True, replace=field.replace)
-    before, after = elements(field, old), elements(field, new)
+    before, after = elements(old), elements(new)
     if not after and field.computed:
         if exists:
             return _Outcome(old)
@@ -212,7 +214,7 @@ def _losing_replaces(block: Fields, element: Properties) -> bool:
         if field.scalar:
             if field.replace and spelled(value) not in ("", spelled(ZEROS[field.kind])):
                 return True
-        elif value and (field.replace or any(_losing_replaces(field.block or {}, e) for e in elements(field, value))):
+        elif value and (field.replace or any(_losing_replaces(field.block or {}, e) for e in elements(value))):
             return True
     return False
 
@@ -224,12 +226,12 @@ def _gaining_replaces(block: Fields, element: Properties) -> bool:
         if field.scalar:
             if field.replace and (isinstance(value, Unknown) or spelled(value) != ""):
                 return True
-        elif value and (field.replace or any(_gaining_replaces(field.block or {}, e) for e in elements(field, value))):
+        elif value and (field.replace or any(_gaining_replaces(field.block or {}, e) for e in elements(value))):
             return True
     return False
 
 
-def elements(field: Field, value: Value) -> list[Properties]:
+def elements(value: Value) -> list[Properties]:
     """Return the objects of a block property, whether it is a list of them or the one itself."""
     if isinstance(value, dict):
         return [value]
@@ -262,7 +264,7 @@ def fresh_element(block: Fields, element: Mapping[str, Value]) -> Properties:
                 items = _listed(value)
                 value = sorted(items, key=spelled) if field.kind is Kind.SET else list(items)
             else:
-                value = _unlisted(field, [fresh_element(field.block, e) for e in elements(field, value)])
+                value = _unlisted(field, [fresh_element(field.block, e) for e in elements(value)])
         fresh[name] = value
     return fresh
 
@@ -279,7 +281,7 @@ def zero_filled(block: Fields, element: Mapping[str, Value]) -> Properties:
         elif field.block is None:
             filled[name] = _listed(value)
         else:
-            filled[name] = _unlisted(field, [zero_filled(field.block, e) for e in elements(field, value)])
+            filled[name] = _unlisted(field, [zero_filled(field.block, e) for e in elements(value)])
     return filled
 
 
@@ -293,7 +295,7 @@ def _comparable(element: Mapping[str, Value], block: Fields) -> dict[str, object
     for name, field in block.items():
         value = element.get(name)
         if field.block is not None:
-            inner = [_comparable(e, field.block) for e in elements(field, value)]
+            inner = [_comparable(e, field.block) for e in elements(value)]
             result[name] = sorted(inner, key=str) if field.kind is Kind.SET else inner
         elif isinstance(value, list):
             texts = [_plain(item) for item in value]
@@ -322,3 +324,8 @@ def _equivalent(left: Value, right: Value) -> bool:
             return False
         return all(_equivalent(a, b) for a, b in zip(left, right, strict=True))
     return type(left) is type(right) and left == right
+
+
+def contains_nothing(value: Value) -> bool:
+    """Say whether a value is null or an empty list or map."""
+    return value is None or value in ([], {})

@@ -32,7 +32,8 @@ class Field:
 
     `block` holds the fields of an element where elements are objects; otherwise elements are strings. `one` marks a
     list or set of at most one block, which programs write as the object itself. `computed` says the daemon may fill
-    it in; `replace` that a change makes a new object; `blank_keeps` that an empty value leaves the old one.
+    it in; `replace` that a change makes a new object; `blank_keeps` that an empty value leaves the old one, `blank_is`
+    what an empty value becomes in the state.
     `typed` marks a map whose values are turned into text; `conflicts` names what cannot be set beside it.
     `underlying` is the property's name in the messages of the provider's Terraform half.
     """
@@ -46,6 +47,7 @@ class Field:
     replace: bool = False
     default: bool | int | str | None = None
     blank_keeps: bool = False
+    blank_is: str = ""
     typed: bool = False
     conflicts: tuple[str, ...] = ()
     underlying: str = ""
