@@ -16,6 +16,7 @@ from . import (
     home,
     logs,
     maintenance,
+    outage,
     pages,
     request_id,
     security_headers,
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         migration.init_app(app)
         return app
     health.init_app(app, settings)
+    outage.init_app(app)
     maintenance.init_app(app, settings)
     errors.init_app(app)
     pages.init_app(app, settings)

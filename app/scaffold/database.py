@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase
 
+from . import address
 from .settings import Settings
 
 # A name for every constraint, so that a later migration can drop or alter it.
@@ -47,7 +48,7 @@ def connect_args(settings: Settings, purpose: str) -> dict[str, Any]:
     if settings.database_url.drivername == "sqlite":
         return {}
     return {
-        "connect_timeout": 3,
+        "connect_timeout": 2,
         "keepalives_idle": 30,
         "keepalives_interval": 5,
         "keepalives_count": 3,
@@ -103,6 +104,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings)
     db.init_app(app)
+    with app.app_context():
+        address.bound(db.engine)
 
 
 def engine_of(app: Flask) -> Engine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from . import database, schema
+from . import address, database, schema
+from .question import Question
 from .settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -31,44 +31,27 @@ class Verdict:
 
 
 class Readiness:
-    """Asks the database on a connection of its own, with one question at a time and a bounded wait for the answer.
-
-    Its own connection, so that a busy pool does not make the instance look broken; one at a time, so that probes
-    do not pile up behind a database that hangs.
-    """
+    """Asks the database on a connection of its own, so that a busy pool does not make the instance look broken."""
 
     def __init__(self, engine: Engine, ours: frozenset[str], patience: float = PATIENCE) -> None:
         self.engine = engine
         self.ours = ours
         self.patience = patience
-        self.lock = threading.Lock()
-        self.asking: tuple[threading.Event, list[Verdict]] | None = None
+        self.question = Question(self._ask, "readiness")
 
     def check(self) -> Verdict:
         """Return whether the database answers within the patience (seconds) and its schema fits."""
-        with self.lock:
-            if self.asking is None:
-                self.asking = (threading.Event(), [])
-                threading.Thread(target=self._ask, args=self.asking, name="readiness", daemon=True).start()
-            answered, verdicts = self.asking
-        if not answered.wait(self.patience):
-            return Verdict(False, "database", f"no answer within {self.patience:g} s")
-        return verdicts[0]
-
-    def _ask(self, answered: threading.Event, verdicts: list[Verdict]) -> None:
         try:
-            with self.engine.connect() as connection:
-                fits = schema.check(connection, self.ours)
-            verdicts.append(Verdict(fits.ready, None if fits.ready else "schema", fits.words))
+            fits = self.question.answer(self.patience)
+        except TimeoutError:
+            return Verdict(False, "database", f"no answer within {self.patience:g} s")
         except SQLAlchemyError as error:
-            verdicts.append(Verdict(False, "database", database.reason(error)))
-        except BaseException as error:
-            verdicts.append(Verdict(False, "database", type(error).__name__))
-            raise
-        finally:
-            with self.lock:
-                self.asking = None
-            answered.set()
+            return Verdict(False, "database", database.reason(error))
+        return Verdict(fits.ready, None if fits.ready else "schema", fits.words)
+
+    def _ask(self) -> schema.Fit:
+        with self.engine.connect() as connection:
+            return schema.check(connection, self.ours)
 
 
 @blueprint.get("/healthz")
@@ -89,6 +72,8 @@ def readyz() -> Response:
     else:
         # The detail names hosts and users: it is for the log alone.
         log.warning("not ready", reason=verdict.reason, detail=verdict.detail)
+        if verdict.reason == "database":
+            current_app.extensions["outage"].begin(verdict.detail)
         response = jsonify(status="unready", reason=verdict.reason, release=current_app.config["RELEASE"])
         response.status_code = 503
         response.headers["Retry-After"] = "1"
@@ -112,5 +97,6 @@ def init_app(app: Flask, settings: Settings) -> None:
             },
         }
     engine = create_engine(settings.database_url, **options)
+    address.bound(engine)
     app.extensions["readiness"] = Readiness(engine, schema.heads())
     app.register_blueprint(blueprint)

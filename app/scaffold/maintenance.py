@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from . import database, request_id
+from .outage import Outage
 from .representation import problem, wants_json
 from .security_headers import content_security_policy
 from .settings import Settings
@@ -86,13 +87,24 @@ class Page:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Answer with the page whenever a request finds the database offline."""
+    outage: Outage = app.extensions["outage"]
     page = Page(read_page(settings.maintenance_page_file), settings.maintenance_retry_after)
 
     def answer(error: Exception) -> Response:
         if not database.is_offline(error):
             raise error
-        log.warning("database offline", error=database.reason(error))
+        outage.begin(database.reason(error))
+        return unavailable()
+
+    def unavailable() -> Response:
         return page.response(request.environ[request_id.KEY], as_json=wants_json(request))
+
+    @app.before_request
+    def answer_at_once() -> Response | None:
+        """Answer without asking a database that is known to be offline; what needs none is served as ever."""
+        if not outage.active or request.endpoint == "static" or request.blueprint == "health":
+            return None
+        return unavailable()
 
     app.register_error_handler(DBAPIError, answer)
     app.register_error_handler(PoolTimeout, answer)
