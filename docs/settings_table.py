@@ -27,11 +27,9 @@ def row(key: str, entry: Mapping[str, Any]) -> str:
     """Return one setting's line."""
     kind = f"list of {entry['items']['type']}s" if entry["type"] == "array" else entry["type"]
     secret = ", secret" if key in SECRETS else ""
-    default = entry.get("default")
-    if default in ("", None):
-        shown = ""
-    else:
-        shown = f"`{default if isinstance(default, str) else json.dumps(default)}`"
+    default = entry["default"]
+    shown = default if isinstance(default, str) else json.dumps(default)
+    shown = f"`{shown}`" if shown else ""
     return f"| `{key}` | {kind}{secret} | {shown} | {entry['description'].replace('|', '&#124;')} |"
 
 

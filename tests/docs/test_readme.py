@@ -54,13 +54,13 @@ def messages() -> Iterator[tuple[str, str]]:
 @functools.cache
 def said() -> str:
     """Return every string in the code that speaks to people, values left out."""
-    found: list[str] = []
-    for folder in ("infra", "setup", "operate"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    found.append(node.value)
-    return "\n".join(found)
+    return "\n".join(
+        node.value
+        for folder in ("infra", "setup", "operate")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
 
 
 def test_the_settings_table_is_as_pulumi_yaml_has_it() -> None:
