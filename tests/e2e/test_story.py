@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import run_docker
+from tests.conftest import ROOT, run_docker
 from tests.e2e.browser import chromium
 from tests.e2e.site import Answer, Site
 from tests.e2e.traffic import Traffic
@@ -119,6 +119,28 @@ def test_a_preview_touches_nothing(serving: Site) -> None:
     assert re.search(r"\+ \d+ to create", said)
     assert snapshot(serving) == before
     assert serving.state() == state
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_a_tracked_stack_file_previews(serving: Site, stack: str) -> None:
+    tracked = (ROOT / f"Pulumi.{stack}.yaml").read_text()
+    file = serving.folder / f"Pulumi.{stack}.yaml"
+    assert "encryptionsalt" not in tracked
+    serving.pulumi("stack", "init", "--no-select", stack)
+    file.write_text(f"{file.read_text()}\n{tracked}")
+    before = run_docker("ps", "--all", "--quiet")
+    said = serving.pulumi("preview", "--stack", stack).stdout
+    assert re.search(r"\+ \d+ to create", said)
+    assert run_docker("ps", "--all", "--quiet") == before
+    serving.pulumi("stack", "rm", "--yes", "--preserve-config", stack)
+    file.unlink()
+
+
+def test_an_unknown_host_is_refused_except_by_the_probes(serving: Site) -> None:
+    assert serving.get("/", Host="evil.example").status == 421
+    assert serving.get("/healthz", Host="evil.example").status == 200
+    answer = serving.get("/nowhere", **{"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"})
+    assert "evil.example" not in answer.body + str(answer.headers)
 
 
 def test_neither_a_name_nor_an_environment_nor_a_log_nor_a_process_nor_the_state_shows_a_secret(serving: Site) -> None:
