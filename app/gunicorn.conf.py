@@ -72,5 +72,7 @@ def when_ready(_server: Any) -> None:
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """Give each worker connections of its own."""
-    database.forget_connections(worker.app.wsgi())
+    """Give each worker connections and a watch of its own."""
+    app = worker.app.wsgi()
+    database.forget_connections(app)
+    app.extensions["outage"].watch()

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Engine
 
 from .question import Question
 
-PATIENCE = 2.0
+PATIENCE = 1.0
 
 
 def needs_resolving(host: str | None) -> bool:
@@ -35,7 +35,7 @@ def bound(engine: Engine, patience: float = PATIENCE) -> None:
     def resolve() -> str:
         return str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
 
-    question = Question(resolve, "resolve")
+    question = Question(resolve, "resolve", give_up=True)
 
     @event.listens_for(engine, "do_connect")
     def add_address(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:

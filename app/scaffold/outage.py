@@ -12,40 +12,67 @@ from .health import Readiness
 
 log = structlog.stdlib.get_logger(__name__)
 
-LOOK_AGAIN = 0.25
+# Seconds between two looks at the database, while it is well and while it is not.
+WELL, OFFLINE = 1.0, 0.25
 
 
 class Outage:
-    """Begins with the first request or probe that finds the database offline; a thread watches for the end."""
+    """Begins with the first request, probe or look that finds the database offline, and ends with a look that does not.
+
+    Each worker process looks by itself, so that all of them know even when the database hangs and no request fails.
+    """
 
     def __init__(self, readiness: Readiness) -> None:
         self.readiness = readiness
         self.lock = threading.Lock()
         self.since: float | None = None
+        self.watching = False
+        self.woken = threading.Event()
 
     @property
     def active(self) -> bool:
         """Whether the database was offline when last looked at."""
         return self.since is not None
 
-    def begin(self, error: str) -> None:
+    def begin(self, error: str | None) -> None:
         """Note that the database was found offline."""
         with self.lock:
             if self.since is not None:
                 return
             self.since = time.monotonic()
         log.warning("database offline", error=error)
+        self.watch()
+        self.woken.set()
+
+    def end(self) -> None:
+        """Note that the database answers."""
+        with self.lock:
+            since, self.since = self.since, None
+        if since is not None:
+            log.info("database back", seconds=round(time.monotonic() - since, 2))
+
+    def watch(self) -> None:
+        """Look at the database from now on; must be called after a fork, as threads do not survive one."""
+        with self.lock:
+            if self.watching:
+                return
+            self.watching = True
         threading.Thread(target=self._watch, name="outage", daemon=True).start()
 
     def _watch(self) -> None:
         try:
-            while self.readiness.check().reason == "database":
-                time.sleep(LOOK_AGAIN)
-            log.info("database back", seconds=round(time.monotonic() - (self.since or 0), 2))
+            while True:
+                verdict = self.readiness.check()
+                if verdict.reason == "database":
+                    self.begin(verdict.detail)
+                else:
+                    self.end()
+                self.woken.clear()
+                self.woken.wait(OFFLINE if self.active else WELL)
         finally:
             # Whatever happened: nobody may be turned away for longer than somebody looks.
             with self.lock:
-                self.since = None
+                self.since, self.watching = None, False
 
 
 def init_app(app: Flask) -> None:

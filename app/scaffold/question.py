@@ -11,11 +11,15 @@ Answer = TypeVar("Answer")
 
 
 class Question(Generic[Answer]):
-    """Whoever asks while it is being asked waits for the same answer, so that callers do not pile up behind it."""
+    """Whoever asks while it is being asked waits for the same answer, so that callers do not pile up behind it.
 
-    def __init__(self, ask: Callable[[], Answer], name: str) -> None:
+    With `give_up`, one that nobody could wait for is left to itself, and the next caller asks anew.
+    """
+
+    def __init__(self, ask: Callable[[], Answer], name: str, *, give_up: bool = False) -> None:
         self.ask = ask
         self.name = name
+        self.give_up = give_up
         self.lock = threading.Lock()
         self.pending: Future[Answer] | None = None
 
@@ -26,18 +30,24 @@ class Question(Generic[Answer]):
                 self.pending = Future()
                 threading.Thread(target=self._run, args=(self.pending,), name=self.name, daemon=True).start()
             pending = self.pending
-        return pending.result(patience)
+        try:
+            return pending.result(patience)
+        except TimeoutError:
+            if self.give_up:
+                self._forget(pending)
+            raise
 
     def _run(self, pending: Future[Answer]) -> None:
         try:
             found = self.ask()
         except BaseException as error:
-            self._forget()
+            self._forget(pending)
             pending.set_exception(error)
         else:
-            self._forget()
+            self._forget(pending)
             pending.set_result(found)
 
-    def _forget(self) -> None:
+    def _forget(self, pending: Future[Answer]) -> None:
         with self.lock:
-            self.pending = None
+            if self.pending is pending:
+                self.pending = None
