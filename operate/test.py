@@ -18,7 +18,7 @@ from operate.suites import Outcome, Suite
 from setup import apt
 from setup.facts import find
 from setup.locks import lock
-from setup.places import Places
+from setup.places import Places, clone_name
 from setup.prepare import Prepared, Wish, look, prepare
 from setup.problem import Problem
 from setup.processes import stop
@@ -53,7 +53,7 @@ def own_places(request: Request) -> Places:
     cache = Path(request.environment.get("SCAFFOLD_CACHE_DIR") or request.places.cache.parent / "scaffold-test")
     state = Path(request.environment.get("SCAFFOLD_STATE_DIR") or cache / "state")
     # Clones differ in what they pin, and each may run its tests beside the other.
-    venv = Path(request.environment.get("SCAFFOLD_VENV") or cache / "venvs" / _name_of(request.places.repository))
+    venv = Path(request.environment.get("SCAFFOLD_VENV") or cache / "venvs" / clone_name(request.places.repository))
     return Places(request.places.repository, cache, state, venv)
 
 
@@ -177,9 +177,3 @@ def report(request: Request, outcomes: Sequence[Outcome], ci: bool) -> None:
     say()
     sys.stdout.flush()
     say(suites.summary(outcomes))
-
-
-def _name_of(repository: Path) -> str:
-    import hashlib
-
-    return f"{repository.name}-{hashlib.sha256(str(repository).encode()).hexdigest()[:8]}"

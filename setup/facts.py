@@ -189,6 +189,8 @@ def toolchain_facts(places: Places, environment: Mapping[str, str]) -> Toolchain
     version = pins.get("pulumi", "")
     plugins = {plugin: pins[package] for package, plugin in PLUGIN_PINS.items() if package in pins}
     cached = places.toolchain / f"cli-{version}" / "bin" / "pulumi"
+    official = cached.with_name("pulumi-language-python").exists()
+    fitting = os.access(cached, os.X_OK) and (official or built_from_these_sources(cached))
     named = environment.get("SCAFFOLD_PULUMI") or None
     # What these commands put into the cache is no choice of the person's.
     folders = [
@@ -198,14 +200,13 @@ def toolchain_facts(places: Places, environment: Mapping[str, str]) -> Toolchain
     on_path = named or shutil.which("pulumi", path=path)
     user_home = Path(environment.get("PULUMI_HOME") or Path(environment.get("HOME", "/")) / ".pulumi")
     in_home = all((user_home / "plugins" / f"resource-{name}-v{wanted}").is_dir() for name, wanted in plugins.items())
-    official = cached.with_name("pulumi-language-python").exists()
     return Toolchain(
         version=version,
         plugins=plugins,
         named_cli=named,
         cli_on_path=on_path,
         cli_on_path_version=version_of_cli(on_path, places.cache / "cli-versions.json") if on_path else None,
-        cached_cli=cached if os.access(cached, os.X_OK) else None,
+        cached_cli=cached if fitting else None,
         cached_cli_official=official,
         plugins_on_path=all(shutil.which(program, path=path) for program in PLUGIN_PROGRAMS),
         language_beside_cli=shutil.which("pulumi-language-python", path=path) is not None,
@@ -216,15 +217,23 @@ def toolchain_facts(places: Places, environment: Mapping[str, str]) -> Toolchain
     )
 
 
+def built_from_these_sources(cli: Path) -> bool:
+    """Return whether the command line in the cache was built from what the clone pins now."""
+    from offline import install
+
+    return read_text_or_none(cli.with_name(f"{cli.name}.source")) == install.source_digest()
+
+
 def pinned_versions(requirements: str) -> dict[str, str]:
     """Return name and version of each pinned package in the text of a requirements file."""
     return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", requirements, re.MULTILINE))
 
 
 def plugins_digest(places: Places) -> str:
-    """Return a digest of the plugins' sources and of the interpreter that runs them."""
+    """Return a digest of the plugins' sources and of the interpreter that runs them, and their pins."""
     sources = places.repository / "offline"
     files = [path for path in sources.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    files += [path for path in [places.repository / "requirements.txt"] if path.exists()]
     return f"{digest_of_files(files, places.repository)} {places.python}"
 
 

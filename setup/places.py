@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +31,8 @@ class Places:
 
     @property
     def pulumi_home(self) -> Path:
-        """Pulumi's own folder: plugins, logs, which stack is selected."""
-        return self.cache / "pulumi"
+        """Pulumi's own folder: plugins, logs. One for each clone, because the plugins in it are that clone's."""
+        return self.cache / "pulumi" / clone_name(self.repository)
 
     @property
     def backend(self) -> Path:
@@ -81,6 +82,11 @@ def places_from(environment: Mapping[str, str], repository: Path) -> Places:
         or _xdg(environment, "XDG_STATE_HOME", home / ".local" / "state") / NAME,
         venv=_own(environment, "SCAFFOLD_VENV") or repository / ".venv",
     )
+
+
+def clone_name(repository: Path) -> str:
+    """Return a name that tells this clone from others."""
+    return f"{repository.name}-{hashlib.sha256(str(repository).encode()).hexdigest()[:8]}"
 
 
 def _own(environment: Mapping[str, str], name: str) -> Path | None:

@@ -16,7 +16,7 @@ from setup import apt
 from setup.facts import Facts, Toolchain, find, parse_version
 from setup.files import write_atomically
 from setup.places import Places
-from setup.plan import OLDEST_CLI, Step, may_install, official_stamp
+from setup.plan import Step, may_install, official_stamp
 from setup.problem import Problem
 from setup.processes import Failed, follow, run
 from setup.terminal import Progress
@@ -25,7 +25,6 @@ INSTALLER = "https://get.pulumi.com/install.sh"
 REACH_SECONDS = 4.0
 INSTALL_SECONDS = 600
 PLUGIN_SECONDS = 300
-OLDEST_GO = (1, 21)
 
 
 @dataclass(frozen=True)
@@ -102,41 +101,18 @@ def install_official(
 
 
 def build(facts: Facts, target: Path, environment: Mapping[str, str], progress: Progress, logs: Path) -> Path:
-    """Build the command line from its Go module; raise Problem where there is no Go for it."""
+    """Build the command line from its Go module, after installing Go where there is none; raise Problem."""
     from offline import install
 
-    get_go(facts, environment, progress, logs)
-    target.parent.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent.parent, prefix=".building-") as folder:
-        made = Path(folder) / "bin"
-        made.mkdir()
-        install.build_cli(made / "pulumi", progress)
-        return put_in_place(made, target)
-
-
-def get_go(facts: Facts, environment: Mapping[str, str], progress: Progress, logs: Path) -> None:
-    """See that there is a Go that can fetch the one which is wanted; raise Problem where there is none."""
-    go = facts.toolchain.go
-    if go is None and may_install(facts.machine):
+    if facts.toolchain.go is None and may_install(facts.machine):
         apt.get_permission(environment)
         apt.install(["golang-go"], environment, progress, logs / "go-install.log")
-        go = find("go", environment)
-    version = ".".join(map(str, OLDEST_GO))
-    if go is None:
-        raise Problem(
-            "There is no Pulumi command line, the official installer cannot be reached, "
-            "and there is no Go to build one with.",
-            f"install Go {version} or newer, or put `pulumi` {'.'.join(map(str, OLDEST_CLI))} or newer on PATH",
-        )
-    words = run([go, "env", "GOVERSION"], timeout=60, environment=environment).strip().removeprefix("go")
-    found = tuple(int(part) for part in words.split(".")[:2] if part.isdigit())
-    if len(found) == 2 and found < OLDEST_GO:
-        raise Problem(
-            f"Go {words} at {go} is too old to fetch the one that builds Pulumi's command line.",
-            f"install Go {version} or newer (it may be named golang-1.2x), and put it first on PATH",
-        )
-    if not shutil.which("go", path=environment.get("PATH")):
-        os.environ["PATH"] = f"{environment.get('PATH', os.defpath)}{os.pathsep}{Path(go).parent}"
+    go = find("go", environment)
+    if go is not None:
+        # It may lie where a plain user's PATH does not look.
+        path = f"{environment.get('PATH', os.defpath)}{os.pathsep}{Path(go).parent}"
+        environment = {**environment, "PATH": path}
+    return install.build_cli(target / "pulumi", progress, environment)
 
 
 def put_in_place(made: Path, target: Path) -> Path:
