@@ -68,10 +68,12 @@ def diff(
 
 
 def foretell(
-    kind: ResourceType, prior: Mapping[str, Value], inputs: Mapping[str, Value], ignored: Sequence[str] = ()
+    kind: ResourceType, prior: Mapping[str, Value] | None, inputs: Mapping[str, Value], ignored: Sequence[str] = ()
 ) -> Plan:
-    """Plan the state the inputs lead to, properties to be ignored left as they are."""
+    """Plan the state the inputs lead to, from the prior one or from nothing; `ignored` stays as it is."""
     fields = {name: described for name, described in kind.fields.items() if name not in ignored}
+    if prior is None:
+        return plan(fields, None, plain_inputs(inputs))
     known = {name: prior.get(name) for name in kind.fields}
     foretold = plan(fields, {name: known[name] for name in fields}, plain_inputs(inputs))
     return Plan({**known, **foretold.state}, foretold.changed, foretold.replace)

@@ -54,8 +54,8 @@ def _list(field: Field | None, old: list[Value], new: list[Value]) -> tuple[Valu
     element = Field(Kind.STRING) if field is None or field.block is None else None
     for was, now in pairs:
         if field is not None and field.block is not None and isinstance(was, dict) and isinstance(now, dict):
-            value, same = _object(field.block, was, now)
-            result.append(value)
+            inner, same = _object(field.block, was, now)
+            result.append(inner)
         else:
             value, same = _value(element, was, now)
             result.append(value)

@@ -109,6 +109,7 @@ def delete(call: Call, id: str) -> None:  # noqa: A002
         else:
             return
         if time.monotonic() >= end:
-            message = f"timeout while waiting for state to become 'removed' (last state: 'pending', timeout: {REMOVAL_SECONDS}s)"
+            last = f"(last state: 'pending', timeout: {REMOVAL_SECONDS}s)"
+            message = f"timeout while waiting for state to become 'removed' {last}"
             raise failed("deleting", call.urn, message)
         call.wait(POLL_SECONDS)
