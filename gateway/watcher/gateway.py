@@ -46,6 +46,7 @@ class Gateway:
         self._template = (layout.image / "nginx.conf.tmpl").read_text(encoding="utf-8")
         self._surroundings = configuration.Surroundings("", "", "", ())
         self._digest = ""
+        self._started = False
         self._stopping = False
         self._failures = 0
 
@@ -74,6 +75,7 @@ class Gateway:
             self._install(rendered)
             self.nginx.start()
             self.nginx.await_configuration(self._digest, START_TIMEOUT)
+            self._started = True
             self._push_peers()
         journal.info("serving", files=self._store.current(), **self._upstream.document())
 
@@ -169,10 +171,10 @@ class Gateway:
         # Kubernetes names the peers in the settings; Docker's switch tells them.
         chosen = self._stored_upstream()
         if chosen != self._upstream:
-            self._upstream = chosen
-            self.resolver.watch(PUSH, chosen.peers)
+            self.resolver.watch(CANDIDATE, chosen.peers)
             self.resolver.await_all(chosen.peers, FIRST_RESOLVE_TIMEOUT)
-            self._push_peers()
+            self._move_to(chosen)
+            self.resolver.watch(CANDIDATE, ())
 
     def _render(self, wanted: Settings) -> str:
         return configuration.render(wanted, self._template, self._surroundings)
@@ -202,26 +204,36 @@ class Gateway:
                     raise Refused(
                         422, f"upstream: no address for {names} within {RESOLVE_TIMEOUT:g} s; the former one is kept"
                     )
-                former = self._upstream
                 try:
-                    self._upstream = wanted
-                    self.resolver.watch(PUSH, wanted.peers)
-                    self._push_peers()
-                    durable.write(self.layout.upstream_file, upstream.text(wanted))
+                    self._move_to(wanted)
                 except (OSError, NginxError) as error:
-                    self._upstream = former
-                    self.resolver.watch(PUSH, former.peers)
-                    with contextlib.suppress(OSError, NginxError):
-                        self._push_peers()
                     raise Refused(503, f"upstream: {error}; the former one is kept") from error
             finally:
                 self.resolver.watch(CANDIDATE, ())
             journal.info("upstream is in use", **wanted.document())
             return wanted.document()
 
+    def _move_to(self, wanted: Upstream) -> None:
+        """Send requests to other peers; raise OSError, NginxError, in which case they go where they went before.
+
+        The former peers' addresses are forgotten last: a change of address that is pushed meanwhile needs them.
+        """
+        with self._push:
+            former, self._upstream = self._upstream, wanted
+            try:
+                self.nginx.put_peers(self._write_peers())
+                if not self._settings.upstream:
+                    durable.write(self.layout.upstream_file, upstream.text(wanted))
+            except (OSError, NginxError):
+                self._upstream = former
+                with contextlib.suppress(OSError, NginxError):
+                    self.nginx.put_peers(self._write_peers())
+                raise
+            self.resolver.watch(PUSH, wanted.peers)
+
     def _addresses_changed(self) -> None:
         """Tell Nginx the addresses as they are now; called by the resolver."""
-        if not self.layout.peers.exists() or self._stopping:
+        if not self._started or self._stopping:
             return
         try:
             self._push_peers()
