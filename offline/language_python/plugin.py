@@ -72,6 +72,8 @@ def arguments(request: language_pb2.RunPluginRequest) -> list[str]:
 
 
 def _pump(name: str, stream: IO[bytes] | None, pieces: queue.Queue[tuple[str, bytes]]) -> None:
-    while stream is not None and (data := os.read(stream.fileno(), CHUNK_BYTES)):
-        pieces.put((name, data))
+    if stream is not None:
+        with stream:
+            while data := os.read(stream.fileno(), CHUNK_BYTES):
+                pieces.put((name, data))
     pieces.put((name, b""))

@@ -1,0 +1,184 @@
+"""Building the command line and installing the plugins, with a `go` that plays the part of the real one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from offline import install, random
+from offline.language_python import VERSION
+from setup.problem import Problem
+from tests.offline.conftest import ROOT, wait_for
+
+GO = """#!/bin/sh
+# plays `go`: what it prints for `env`, and what it does for `build`, come from the test
+if [ "$1" = env ]; then echo "{version}"; exit 0; fi
+echo "$@" >> "{folder}/calls"
+echo "CGO_ENABLED=$CGO_ENABLED GOTOOLCHAIN=$GOTOOLCHAIN" >> "{folder}/calls"
+{script}
+"""
+MAKES = """
+while [ "$1" != -o ]; do shift; done
+echo 'go: downloading example.invalid/module v1.0.0'
+echo 'crypto/internal/thing'
+printf '#!/bin/sh\\necho made\\n' > "$2"
+"""
+
+
+@pytest.fixture
+def go(tmp_path: Path) -> GoPlayer:
+    return GoPlayer(tmp_path / "go-bin")
+
+
+class GoPlayer:
+    """A `go` on a PATH of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.environment = {**os.environ, "PATH": f"{folder}:/usr/bin:/bin"}
+
+    def plays(self, script: str, version: str = "go1.26.1") -> None:
+        program = self.folder / "go"
+        program.write_text(GO.format(folder=self.folder, script=script, version=version))
+        program.chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        file = self.folder / "calls"
+        return file.read_text().splitlines() if file.exists() else []
+
+
+def test_a_build_is_made_once_and_kept_until_the_modules_change(
+    go: GoPlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go.plays(MAKES)
+    said: list[str] = []
+    target = tmp_path / "bin" / "pulumi"
+    assert install.build_cli(target, said.append, go.environment) == target
+    assert subprocess.check_output([target], text=True, timeout=10) == "made\n"
+    assert go.calls[0].startswith("build -v -mod=readonly -trimpath")
+    assert "CGO_ENABLED=0 GOTOOLCHAIN=auto" in go.calls
+    assert said == ["fetching Go modules: 1", "compiling the Pulumi command line: 1 packages"]
+
+    install.build_cli(target, said.append, go.environment)
+    assert len(go.calls) == 2, "the second call found the first one's build"
+
+    monkeypatch.setattr(install, "source_digest", lambda: "another")
+    install.build_cli(target, said.append, go.environment)
+    assert len(go.calls) == 4
+    assert not list(target.parent.glob(".building-*"))
+
+
+def test_a_failed_build_leaves_the_old_program_and_no_litter(
+    go: GoPlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go.plays(MAKES)
+    target = install.build_cli(tmp_path / "pulumi", lambda _: None, go.environment)
+    go.plays("echo 'something new is wrong' >&2; exit 1")
+    monkeypatch.setattr(install, "source_digest", lambda: "another")
+    with pytest.raises(Problem, match="something new is wrong"):
+        install.build_cli(target, lambda _: None, go.environment)
+    assert subprocess.check_output([target], text=True, timeout=10) == "made\n"
+    assert not list(target.parent.glob(".building-*"))
+
+
+def test_two_builds_at_once_make_one(go: GoPlayer, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    go.plays(f'while [ ! -e "{gate}" ]; do sleep 0.05; done\n{MAKES}')
+    target = tmp_path / "pulumi"
+    said: list[str] = []
+    builds = [threading.Thread(target=install.build_cli, args=(target, said.append, go.environment)) for _ in range(2)]
+    for build in builds:
+        build.start()
+    wait_for(lambda: any(words.startswith("waiting for") for words in said))
+    gate.touch()
+    for build in builds:
+        build.join(30)
+    assert target.exists()
+    assert len([line for line in go.calls if line.startswith("build")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "cause", "fix"),
+    [
+        ("go: x@v1: dial tcp: lookup m.invalid: no such host", "could not be fetched", "GOPROXY"),
+        ("write /tmp/go-link: no space left on device", "The disk became full", "GOCACHE"),
+        ("verifying x@v1: checksum mismatch", "something else than", "do not go on"),
+        ("go: download go1.25.11 for linux/amd64: toolchain not available", "is wanted", "golang.org/toolchain"),
+        ("x.go:1:1: syntax error", "could not be built", "by hand"),
+    ],
+)  # fmt: skip
+def test_a_failure_is_explained_with_its_remedy(go: GoPlayer, tmp_path: Path, words: str, cause: str, fix: str) -> None:
+    go.plays(f"cat <<'END' >&2\n{words}\nEND\nexit 1")
+    with pytest.raises(Problem) as raised:
+        install.build_cli(tmp_path / "pulumi", lambda _: None, go.environment)
+    assert cause in raised.value.cause
+    assert words in raised.value.cause
+    assert fix in raised.value.fix
+
+
+def test_no_go_and_an_old_go_are_told_apart(go: GoPlayer, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match="There is no Go"):
+        install.build_cli(tmp_path / "pulumi", lambda _: None, {**go.environment, "PATH": str(go.folder)})
+    go.plays(MAKES, version="go1.19.8")
+    with pytest.raises(Problem, match=r"is go1\.19\.8"):
+        install.build_cli(tmp_path / "pulumi", lambda _: None, go.environment)
+    assert not go.calls
+
+
+def test_a_full_disk_is_noticed_before_the_build(go: GoPlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go.plays(MAKES)
+    monkeypatch.setattr(install, "LEAST_BYTES", 2**60)
+    with pytest.raises(Problem, match="takes up to"):
+        install.build_cli(tmp_path / "pulumi", lambda _: None, go.environment)
+    assert not go.calls
+
+
+def test_launchers_lie_where_pulumi_looks_and_survive_odd_paths(tmp_path: Path) -> None:
+    home = tmp_path / "a home's folder"
+    python = tmp_path / "an env" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    written = install.install_plugins(home, python, ROOT)
+    names = {str(path.relative_to(home)) for path in written}
+    assert f"plugins/language-python-v{VERSION}/pulumi-language-python" in names
+    assert f"plugins/resource-random-v{random.VERSION}/pulumi-resource-random" in names
+    assert all(os.access(path, os.X_OK) for path in written)
+    assert written == install.install_plugins(home, python, ROOT), "a second time is no different"
+
+    launcher = next(path for path in written if path.name == "pulumi-resource-random")
+    python.unlink()
+    done = subprocess.run([launcher], capture_output=True, text=True, timeout=10, check=False)
+    assert done.returncode == 1
+    assert "run `make up` again" in done.stderr
+
+
+def test_a_plugin_prints_its_port_and_goes_when_asked_or_left(tmp_path: Path) -> None:
+    for launcher in install.install_plugins(tmp_path, Path(sys.executable), ROOT):
+        for leave in ("interrupt", "close"):
+            with subprocess.Popen(
+                [launcher, "127.0.0.1:1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/"
+            ) as plugin:
+                assert plugin.stdin is not None
+                assert plugin.stdout is not None
+                assert re.fullmatch(r"\d+\n", plugin.stdout.readline())
+                if leave == "interrupt" and "docker" not in launcher.name:
+                    plugin.send_signal(2)
+                else:
+                    plugin.stdin.close()
+                assert plugin.wait(10) == 0
+
+
+def test_versions_agree_everywhere() -> None:
+    pins = (ROOT / "requirements.txt").read_text()
+    assert install.version() == VERSION
+    assert f"pulumi=={VERSION} " in pins
+    assert f"pulumi-random=={random.VERSION} " in pins
+    assert all(plugin.version in pins for plugin in install.plugins(ROOT))
