@@ -60,9 +60,9 @@ class Site:
         """The site's address, without a slash at the end."""
         return f"http://localhost:{self.port}"
 
-    def get(self, path: str = "/", timeout: float = 10, **headers: str) -> Answer:
+    def get(self, path: str = "/", headers: dict[str, str] | None = None, timeout: float = 10) -> Answer:
         """Ask the site and return its answer, whatever the status."""
-        request = urllib.request.Request(self.url + path, headers=headers)
+        request = urllib.request.Request(self.url + path, headers=headers or {})
         try:
             with self.opener.open(request, timeout=timeout) as answer:
                 return Answer(answer.status, answer.headers, answer.read().decode())

@@ -137,9 +137,9 @@ def test_a_tracked_stack_file_previews(serving: Site, stack: str) -> None:
 
 
 def test_an_unknown_host_is_refused_except_by_the_probes(serving: Site) -> None:
-    assert serving.get("/", Host="evil.example").status == 421
-    assert serving.get("/healthz", Host="evil.example").status == 200
-    answer = serving.get("/nowhere", **{"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"})
+    assert serving.get("/", {"Host": "evil.example"}).status == 421
+    assert serving.get("/healthz", {"Host": "evil.example"}).status == 200
+    answer = serving.get("/nowhere", {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"})
     assert "evil.example" not in answer.body + str(answer.headers)
 
 
