@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import stat
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -55,18 +54,17 @@ def serve(servicer_adder: Callable[[grpc.Server], None]) -> None:
 
 
 def _watch_engine(gone: threading.Event, parent: int) -> None:
-    """Set `gone` when standard input, where it is a pipe, ends, or when the parent process is another one."""
+    """Set `gone` when the parent process, the engine, has ended.
+
+    Standard input tells nothing: the engine's end of it closes whenever its garbage collector comes by.
+    """
     try:
-        piped = stat.S_ISFIFO(os.fstat(0).st_mode)
-    except OSError:
-        piped = False
-    while not gone.is_set():
-        if piped:
-            ready, _, _ = select.select([0], [], [], PARENT_POLL_SECONDS)
-            if ready and not os.read(0, 4096):
-                break
-        else:
+        engine = os.pidfd_open(parent)
+    except (AttributeError, OSError):  # not Linux, an old kernel, or the parent ended before we looked
+        while os.getppid() == parent:
             gone.wait(PARENT_POLL_SECONDS)
-        if os.getppid() != parent:
-            break
+    else:
+        if os.getppid() == parent:  # else the number may be another process's by now
+            select.select([engine], [], [])
+        os.close(engine)
     gone.set()
