@@ -65,6 +65,8 @@ def initdb(data: Path) -> list[str]:
         "--auth-local=peer",
         "--auth-host=reject",
         "--no-instructions",
+        # initdb runs a server too, and /dev/shm may be too small for it (docs/adr/0041).
+        "--set=dynamic_shared_memory_type=sysv",
     ]
 
 

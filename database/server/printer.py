@@ -65,14 +65,15 @@ class Printer:
 
     def round(self) -> bool:
         """Print what is there now; return whether there was anything."""
-        any_line = False
-        while self.said:
-            self.put(self.said.popleft())
-            any_line = True
+        # What the server logged before PID 1 said something comes before it.
+        count = len(self.said)
+        any_line = count > 0
         if self.follower is not None:
             for name, text in self.follower.poll():
                 self.put(jsonlog.parse(text) if name.endswith(".json") else jsonlog.early(text))
                 any_line = True
+        for _ in range(count):
+            self.put(self.said.popleft())
         return any_line
 
     def put(self, fields: dict[str, object]) -> None:

@@ -70,7 +70,8 @@ class Database:
         """Run a shell script beside the volumes."""
         return self.docker(
             "run", "--rm", *self.hardened("--network", "none"),
-            "-v", f"{self.data}:/var/lib/postgresql", "-v", f"{self.sockets}:/run/postgresql", self.image, "sh", "-c", script,
+            "-v", f"{self.data}:/var/lib/postgresql", "-v", f"{self.sockets}:/run/postgresql",
+            self.image, "sh", "-c", script,
         )  # fmt: skip
 
     def state(self, field: str, name: str | None = None) -> str:
@@ -105,7 +106,7 @@ class Database:
         return done.returncode == 0
 
     def wait_ready(self, name: str | None = None) -> None:
-        self.until(lambda: self.healthy(name), "healthy server", name=name)
+        self.wait_for("ready to accept connections", name=name)
 
     def ended(self, name: str | None = None, seconds: float = 30) -> int:
         """Wait for the container's end and return its exit status."""
@@ -114,6 +115,7 @@ class Database:
 
     def kill_host_process(self, pid: int) -> None:
         """Kill as the kernel would: `docker kill` would also suspend the restart policy."""
+        assert pid > 1, f"the container does not run; the log: {self.messages()}"
         os.kill(pid, signal.SIGKILL)
 
     def pid_one(self) -> int:

@@ -25,8 +25,8 @@ def test_no_password_verifier_or_value_is_logged(shared: Any, passwords: dict[st
     shared.sql("CREATE TABLE account (email text PRIMARY KEY, age int CHECK (age > 0)); GRANT ALL ON account TO app")
     failing = [
         f"ALTER ROLE missing PASSWORD '{SECRET}'",
-        f"INSERT INTO account VALUES ('{SECRET}', 1), ('{SECRET}', 1)",
-        f"INSERT INTO account VALUES ('{SECRET}', -1)",
+        f"INSERT INTO account VALUES ('{SECRET}', 1), ('{SECRET}', 1)",  # noqa: S608
+        f"INSERT INTO account VALUES ('{SECRET}', -1)",  # noqa: S608
         f"SELECT '{SECRET}'::int",
         f"SELECT E'it\\'s {SECRET}', nothing",
         f"DO $body$ BEGIN PERFORM '{SECRET}'::int; END $body$",

@@ -61,10 +61,8 @@ def test_the_app_has_dml_and_no_ddl_and_the_owner_has_both(shared: Any, password
     made = run("owner", "CREATE TABLE note (id bigserial PRIMARY KEY, text text)")
     assert made.returncode == 0, made.stderr
     for user in ("app_a", "app_b"):
-        script = (
-            "INSERT INTO note (text) VALUES ('x'); UPDATE note SET text = 'y'; SELECT text FROM note; DELETE FROM note"
-        )
-        done = run(user, script)
+        write = "INSERT INTO note (text) VALUES ('x'); UPDATE note SET text = 'y';"
+        done = run(user, f"{write} SELECT text FROM note; DELETE FROM note")
         assert (done.returncode, done.stdout.strip()) == (0, "y"), done.stderr
         for statement in (
             "CREATE TABLE other (id int)", "ALTER TABLE note ADD more text", "DROP TABLE note", "TRUNCATE note",
@@ -155,7 +153,7 @@ def test_the_app_cannot_take_the_connections_kept_for_the_owner(shared: Any) -> 
 def test_an_unusable_file_is_refused_naming_the_place(bend: dict[str, Any], words: str, document: Document) -> None:
     from server import wanted
 
-    with pytest.raises(ValueError, match="wanted|Choose|taken|times") as caught:
+    with pytest.raises(ValueError, match=r"wanted|Choose|taken|times") as caught:
         wanted.parse(json.dumps({**document(), **bend}))
     assert words in str(caught.value)
 

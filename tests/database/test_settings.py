@@ -62,7 +62,7 @@ def test_the_limit_is_the_setting_else_the_cgroups_else_modest(
 
 @pytest.mark.parametrize("configured", ["", "many", "12.5", "-1", "127", "²"])
 def test_a_limit_that_is_no_size_is_refused_naming_it(configured: str) -> None:
-    with pytest.raises(StopError, match="MEMORY_LIMIT_MB: got .* wanted a whole number of MiB from 128"):
+    with pytest.raises(StopError, match=r"MEMORY_LIMIT_MB: got .* wanted a whole number of MiB from 128"):
         memory.decide(configured, None, 24_000)
 
 
@@ -73,7 +73,7 @@ def test_a_setting_comes_from_its_file_and_both_are_an_error(tmp_path: Path) -> 
     assert setting.read("X", {}) is None
     with pytest.raises(StopError, match="X and X_FILE are both set"):
         setting.read("X", {"X": "1", "X_FILE": str(tmp_path / "x")})
-    with pytest.raises(StopError, match="X_FILE: cannot read .*absent: No such file"):
+    with pytest.raises(StopError, match=r"X_FILE: cannot read .*absent: No such file"):
         setting.read("X", {"X_FILE": str(tmp_path / "absent")})
 
 
