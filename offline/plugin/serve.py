@@ -33,12 +33,13 @@ def engine_address(arguments: Sequence[str] | None = None) -> str | None:
 def serve(servicer_adder: Callable[[grpc.Server], None]) -> None:
     """Serve until the engine is gone; print the port, alone on the first line of standard output.
 
-    `servicer_adder` adds the servicers to the server. SIGINT is ignored: a user's Ctrl-C belongs to the engine, which
-    sends Cancel and waits for what is under way. SIGTERM stops at once with one second of grace.
+    `servicer_adder` adds the servicers to the server. SIGINT and SIGTERM stop it, with one second of grace. SIGINT is
+    how the engine says that it is done: it kills five seconds later and then reports a plugin that "exited prematurely".
+    A user's Ctrl-C does not come here, for the engine starts each plugin in a process group of its own.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     gone = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: gone.set())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: gone.set())
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=THREADS), options=OPTIONS)
     servicer_adder(server)
     port = server.add_insecure_port("127.0.0.1:0")
