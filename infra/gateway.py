@@ -23,7 +23,7 @@ def service(settings: Settings) -> Service:
         workload=Workload(
             image=images.gateway(settings),
             user=USER,
-            limits=Limits(memory=256, cpus="2.0", open_files=65536),
+            limits=Limits(memory=256, cpus="2.0", open_files=8192),
             files=(maintenance.page(settings), public_file("gateway.json", document(settings))),
             mounts=(STATE_MOUNT,),
         ),
