@@ -84,9 +84,6 @@ def act(connection: socket.socket, method: str, target: str, headers: list[list[
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nonly the beginning")
             time.sleep(0.1)
             reset(connection)
-        case "/garbage":
-            connection.sendall(b"this is no HTTP\r\n\r\n")
-            connection.close()
         case "/accel":
             answer(connection, "200 OK", b"{}", more="X-Accel-Redirect: /.gateway/unavailable\r\n")
         case "/error":

@@ -81,15 +81,18 @@ def named(peers: list[Container]) -> list[str]:
     return [f"{peer.name}:8000" for peer in peers]
 
 
-def posts(peers: list[Container]) -> int:
-    """How many POSTs the peers got, asked of each by itself."""
-    total = 0
-    for peer in peers:
-        connection = http.client.HTTPConnection(peer.address, 8000, timeout=5)
+def counts(peer: Container) -> dict[str, int]:
+    """What a peer was asked, by method and path; asked of it directly."""
+    connection = http.client.HTTPConnection(peer.address, 8000, timeout=5)
+    try:
         connection.request("GET", "/counts")
-        total += json.loads(connection.getresponse().read()).get("POST /work", 0)
+        return dict(json.loads(connection.getresponse().read()))
+    finally:
         connection.close()
-    return total
+
+
+def posts(peers: list[Container]) -> int:
+    return sum(counts(peer).get("POST /work", 0) for peer in peers)
 
 
 def test_fifty_switches_under_keep_alive_load_lose_no_request_and_send_no_post_twice(
@@ -118,19 +121,11 @@ def test_requests_under_way_at_a_switch_are_answered_by_the_release_that_got_the
     answers: list[str] = []
     thread = threading.Thread(target=lambda: answers.append(gateway.ask("/slow?seconds=1").document()["release"]))
     thread.start()
-    eventually(lambda: posts_of(releases["two"][0], "GET /slow"))
+    eventually(lambda: counts(releases["two"][0]).get("GET /slow", 0))
     gateway.use("one", *named(releases["one"]))
     assert gateway.ask("/who").document()["release"] == "one"
     thread.join(10)
     assert answers == ["two"]
-
-
-def posts_of(peer: Container, key: str) -> int:
-    connection = http.client.HTTPConnection(peer.address, 8000, timeout=5)
-    connection.request("GET", "/counts")
-    found = int(json.loads(connection.getresponse().read()).get(key, 0))
-    connection.close()
-    return found
 
 
 def switch(stage: Stage, gateway: Gateway, release: str, peers: list[str], **variables: str) -> tuple[int, str]:
@@ -154,7 +149,7 @@ def test_switch_probes_warms_and_moves_and_a_second_run_changes_nothing(
         assert status == 0, log
         assert [json.loads(line)["level"] for line in log.splitlines()] == ["info"] * 3
         assert gateway.status()["release"] == "one"
-    assert all(posts_of(peer, "GET /auth/login") >= 2 for peer in releases["one"]), "each peer is warmed directly"
+    assert all(counts(peer).get("GET /auth/login", 0) >= 2 for peer in releases["one"]), "each peer is warmed directly"
 
 
 @pytest.mark.parametrize(
