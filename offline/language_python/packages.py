@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from pulumi.runtime.proto import plugin_pb2
@@ -23,12 +22,28 @@ class MetadataError(RuntimeError):
 
 @dataclass(frozen=True)
 class Package:
-    """An installed distribution; the name is normalised."""
+    """An installed distribution, by its normalised name; `record` is the folder or file of its metadata."""
 
     name: str
     version: str
-    requires: frozenset[str]
-    plugin_file: Path | None
+    record: Path
+
+    def requires(self) -> frozenset[str]:
+        """Return the names of the packages it needs, those of extras left out."""
+        file = self.record / "METADATA" if self.record.is_dir() else self.record
+        lines = file.read_text(errors="replace").partition("\n\n")[0].splitlines() if file.is_file() else []
+        needed = [line.partition(":")[2].strip() for line in lines if line.startswith("Requires-Dist:")]
+        found = [REQUIREMENT_NAME.match(each) for each in needed if "extra" not in each.partition(";")[2]]
+        return frozenset(normalise(match.group()) for match in found if match)
+
+    def plugin_file(self) -> Path | None:
+        """Return the file that says which plugin it calls for, None when it has none."""
+        module = self.record.name.partition("-")[0]
+        for name in dict.fromkeys([module, module.lower(), self.name.replace("-", "_")]):
+            file = self.record.parent / name / PLUGIN_FILE
+            if file.is_file():
+                return file
+        return None
 
 
 def normalise(name: str) -> str:
@@ -37,23 +52,24 @@ def normalise(name: str) -> str:
 
 
 def installed(search_path: Sequence[str]) -> list[Package]:
-    """Return what is installed, by name; the first on the path wins, as at import."""
+    """Return what is installed, by name; the first on the path wins, as at import.
+
+    Name and version are read from the metadata's folder names: opening eighty files takes a tenth of a second.
+    """
     found: dict[str, Package] = {}
-    for distribution in distributions(path=list(search_path)):
-        name = distribution.metadata["Name"]
-        if name and normalise(name) not in found:
-            found[normalise(name)] = Package(
-                normalise(name),
-                distribution.version,
-                frozenset(_required(distribution)),
-                _plugin_file(distribution),
-            )
+    for folder in map(Path, search_path):
+        for record in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if record.suffix in {".dist-info", ".egg-info"}:
+                name, dash, rest = record.stem.partition("-")
+                if dash:
+                    package = Package(normalise(name), rest.partition("-py")[0], record)
+                    found.setdefault(package.name, package)
     return sorted(found.values(), key=lambda package: package.name)
 
 
 def direct(packages: Sequence[Package]) -> list[Package]:
     """Return the packages that no other one requires: what somebody asked for by name."""
-    required = frozenset(name for package in packages for name in package.requires)
+    required = frozenset(name for package in packages for name in package.requires())
     return [package for package in packages if package.name not in required]
 
 
@@ -65,11 +81,12 @@ def dependency(package: Package) -> plugin_pb2.PackageDependency | None:
     if package.name in WITHOUT_PLUGIN:
         return None
     stated: dict[str, object] = {}
-    if package.plugin_file is not None:
+    file = package.plugin_file()
+    if file is not None:
         try:
-            stated = json.loads(package.plugin_file.read_text())
+            stated = json.loads(file.read_text())
         except (OSError, ValueError) as error:
-            raise MetadataError(f"{package.plugin_file}: {error}") from error
+            raise MetadataError(f"{file}: {error}") from error
         if not stated.get("resource"):
             return None
     elif not package.name.startswith("pulumi-"):
@@ -104,20 +121,3 @@ def plugin_version(version: str) -> str | None:
         text += {"a": "-alpha.", "b": "-beta.", "rc": "-rc."}[stage] + stage_number
     build = (f"post{post}" if post else "") + (f"dev{dev}" if dev else "")
     return text + (f"+{build}" if build else "")
-
-
-def _required(distribution: Distribution) -> Iterator[str]:
-    for requirement in distribution.requires or ():
-        condition = requirement.partition(";")[2]
-        match = REQUIREMENT_NAME.match(requirement)
-        if match and "extra" not in condition:
-            yield normalise(match.group())
-
-
-def _plugin_file(distribution: Distribution) -> Path | None:
-    module = distribution.metadata["Name"].replace("-", "_")
-    for name in dict.fromkeys([module, module.lower()]):
-        file = Path(str(distribution.locate_file(name))) / PLUGIN_FILE
-        if file.is_file():
-            return file
-    return None
