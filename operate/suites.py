@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-KINDS = ("test", "test-long", "test-official")
-BROKEN_REPORT = "the suite ended without a report"
-
 
 @dataclass(frozen=True)
 class Suite:

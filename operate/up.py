@@ -149,7 +149,7 @@ def sweep(strays: Strays, daemon: Daemon) -> list[str]:
 
 def forget_pending(request: Request, stack: Stack, known: Known) -> None:
     """Have Pulumi forget what it had begun to create; what came of it has been swept away."""
-    with request.terminal.step("state", f"{known.pending_creates} creations were cut off") as step:
+    with request.terminal.step("state", f"creations were cut off: {known.pending_creates}") as step:
         try:
             stack.ask(
                 "refresh", "--yes", "--skip-preview", "--non-interactive", "--clear-pending-creates",
@@ -159,7 +159,7 @@ def forget_pending(request: Request, stack: Stack, known: Known) -> None:
             raise Problem(
                 f"Pulumi could not tidy the state after a run that was cut off:\n{error.words}", "mend that"
             ) from error
-        step.outcome = f"forgot {known.pending_creates} creations that were cut off"
+        step.outcome = f"forgot what was cut off while it was being created ({known.pending_creates})"
 
 
 def tell(request: Request, stack: Stack) -> None:

@@ -31,6 +31,7 @@ APT_SETTINGS = re.compile(
 )
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 KEPT_IN = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
+CHECK_LABEL = "scaffold.setup"
 CHECK = "test -s /etc/ssl/certs/ca-certificates.crt && apt-get --version >/dev/null"
 
 
@@ -204,7 +205,9 @@ def write_certificates(texts: Mapping[str, str], folder: Path) -> list[Path]:
 
 def check(image: str, daemon: Daemon) -> None:
     """Run a container on the image; raise Problem, and take the image's name away again, when that fails."""
-    created = daemon.post("/containers/create", {"Image": image, "Cmd": ["sh", "-c", CHECK], "NetworkDisabled": True})
+    labels = {CHECK_LABEL: "1"}
+    body = {"Image": image, "Cmd": ["sh", "-c", CHECK], "NetworkDisabled": True, "Labels": labels}
+    created = daemon.post("/containers/create", body)
     identifier = created["Id"]
     words = ""
     try:

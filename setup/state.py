@@ -137,6 +137,9 @@ def process_started(pid: int, proc: Path = Path("/proc")) -> float | None:
         if proc.joinpath("self").exists():
             return None
         return _alive_without_proc(pid)
+    # One that has ended and whose parent has not looked yet does nothing any more.
+    if fields[0] in ("Z", "X"):
+        return None
     return int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from setup import files
 from setup.files import create_private, digest_of_files, write_atomically
 
 
@@ -47,7 +46,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_temporary_one(
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_atomically(tmp_path / "file", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -34,7 +34,9 @@ def test_the_merge_is_said_in_words_that_name_the_settings() -> None:
 
 
 @given(configs, configs)
-def test_what_nobody_changed_here_becomes_the_tracked_file(taken: dict[str, object], tracked: dict[str, object]) -> None:
+def test_what_nobody_changed_here_becomes_the_tracked_file(
+    taken: dict[str, object], tracked: dict[str, object]
+) -> None:
     assert merge(taken, taken, tracked).values == tracked
 
 

@@ -16,6 +16,7 @@ from setup.facts import Docker, Facts, Machine, Packages, Space, Toolchain
 from setup.plan import GIB, Step, decide
 from setup.problem import Problem
 
+OFFICIAL = "official docker-5.1.0 random-4.21.1"
 MACHINE = Machine(
     system="Linux", distribution="debian", description="Debian GNU/Linux 13", root=True, sudo=False, apt=True,
     service_manager="", python=(3, 13), ensurepip=True, route=True, offline=False,
@@ -71,11 +72,11 @@ def test_a_prepared_machine_needs_nothing() -> None:
         ({"toolchain__wanted_plugins": "changed"}, "plugins", "fetch"),
         ({"toolchain__plugins_on_path": True, "toolchain__installed_plugins": None}, "plugins", "path"),
         (
-            {"toolchain__cached_cli_official": True, "toolchain__installed_plugins": "official docker-5.1.0 random-4.21.1"},
+            {"toolchain__cached_cli_official": True, "toolchain__installed_plugins": OFFICIAL},
             "plugins",
             "cached",
         ),
-        ({"toolchain__installed_plugins": "official docker-5.1.0 random-4.21.1"}, "plugins", "fetch"),
+        ({"toolchain__installed_plugins": OFFICIAL}, "plugins", "fetch"),
         ({"toolchain__cached_cli_official": True, "toolchain__plugins_in_user_home": Path("/h")}, "plugins", "home"),
         ({"toolchain__plugins_in_user_home": Path("/h")}, "plugins", "cached"),
         ({"docker__state": "away"}, "docker", "start-by-hand"),

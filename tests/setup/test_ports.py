@@ -11,6 +11,8 @@ import pytest
 
 from setup.ports import address_from, collide, listeners_on, parse_table
 
+EVERY = "0.0.0.0"  # noqa: S104 - compared, not bound
+
 SERVE = """
 import socket, sys
 listener = socket.create_server(("127.0.0.1", 0))
@@ -51,7 +53,7 @@ def test_a_listener_on_every_ipv6_address_is_found() -> None:
     ("text", "address"),
     [
         ("0100007F", "127.0.0.1"),
-        ("00000000", "0.0.0.0"),
+        ("00000000", EVERY),
         ("00000000000000000000000001000000", "::1"),
         ("0000000000000000FFFF00000100007F", "127.0.0.1"),
     ],
@@ -68,6 +70,6 @@ def test_rows_that_do_not_listen_and_rows_cut_short_are_passed_over() -> None:
 
 def test_listeners_exclude_each_other_on_one_address_or_when_one_takes_all() -> None:
     assert collide("127.0.0.1", "127.0.0.1")
-    assert collide("0.0.0.0", "127.0.0.1")
+    assert collide(EVERY, "127.0.0.1")
     assert collide("10.0.0.1", "::")
     assert not collide("127.0.0.1", "10.0.0.1")

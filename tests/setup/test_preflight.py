@@ -13,6 +13,8 @@ from setup.ports import Listener
 from setup.preflight import Publisher, port_of, port_problem, publishers, setting
 from setup.state import Known, PulumiLock, Strays
 
+EVERY = "0.0.0.0"  # noqa: S104 - compared, not bound
+
 LABELS = {"scaffold.project": "scaffold", "scaffold.stack": "dev"}
 
 
@@ -46,8 +48,8 @@ def test_a_port_that_a_process_has_names_it_and_two_ways_out() -> None:
 
 
 def test_a_port_that_a_container_has_names_the_container_and_not_dockers_proxy() -> None:
-    proxy = Listener("0.0.0.0", 8000, "7", 42, "docker-proxy")
-    problem = port_problem(8000, "127.0.0.1", [proxy], [Publisher("other-web", "0.0.0.0", ours=False)])
+    proxy = Listener(EVERY, 8000, "7", 42, "docker-proxy")
+    problem = port_problem(8000, "127.0.0.1", [proxy], [Publisher("other-web", EVERY, ours=False)])
     assert problem is not None
     assert "the container other-web" in problem.cause
     assert "docker-proxy" not in problem.cause
@@ -64,7 +66,7 @@ def test_a_listener_on_another_address_is_no_problem() -> None:
 
 
 def test_a_process_of_another_user_is_said_to_be_one() -> None:
-    problem = port_problem(8000, "0.0.0.0", [Listener("127.0.0.1", 8000, "7")], [])
+    problem = port_problem(8000, EVERY, [Listener("127.0.0.1", 8000, "7")], [])
     assert problem is not None
     assert "a process of another user" in problem.cause
 
@@ -75,14 +77,14 @@ def test_the_containers_that_publish_a_port_are_found_with_whose_they_are() -> N
 
     rows = [
         row("ours", LABELS, IP="127.0.0.1", PublicPort=8000, PrivatePort=8080, Type="tcp"),
-        row("theirs", None, IP="0.0.0.0", PublicPort=8000, PrivatePort=80, Type="tcp"),
+        row("theirs", None, IP=EVERY, PublicPort=8000, PrivatePort=80, Type="tcp"),
         row("another-stack", {**LABELS, "scaffold.stack": "prod"}, IP="::", PublicPort=8000, Type="tcp"),
-        row("udp", None, IP="0.0.0.0", PublicPort=8000, Type="udp"),
+        row("udp", None, IP=EVERY, PublicPort=8000, Type="udp"),
         row("inside", None, PrivatePort=8000, Type="tcp"),
     ]
     assert publishers(8000, rows, LABELS) == [
         Publisher("ours", "127.0.0.1", ours=True),
-        Publisher("theirs", "0.0.0.0", ours=False),
+        Publisher("theirs", EVERY, ours=False),
         Publisher("another-stack", "::", ours=False),
     ]
 
