@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import grpc
 from pulumi.runtime.proto import language_pb2_grpc
 
@@ -17,8 +14,6 @@ def main() -> None:
     host = LanguageHost(engine_address())
 
     def add(server: grpc.Server) -> None:
-        # The engine ends its plugins with SIGINT, and kills those that are still there five seconds later.
-        signal.signal(signal.SIGINT, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)  # type: ignore[no-untyped-call,unused-ignore]
 
     serve(add)

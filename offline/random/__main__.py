@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
@@ -16,8 +13,6 @@ def main() -> None:
     """Serve until the engine is gone."""
 
     def add(server: grpc.Server) -> None:
-        # The engine ends its plugins with SIGINT, and kills those that are still there five seconds later.
-        signal.signal(signal.SIGINT, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         provider_pb2_grpc.add_ResourceProviderServicer_to_server(RandomProvider(), server)  # type: ignore[no-untyped-call,unused-ignore]
 
     serve(add)

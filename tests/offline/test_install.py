@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
+import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from offline import install, random
 from offline.language_python import VERSION
 from setup.problem import Problem
-from tests.offline.conftest import ROOT, wait_for
+from tests.offline.conftest import ROOT, alive, wait_for
 
 GO = """#!/bin/sh
 # plays `go`: what it prints for `env`, and what it does for `build`, come from the test
@@ -160,20 +161,33 @@ def test_launchers_lie_where_pulumi_looks_and_survive_odd_paths(tmp_path: Path) 
     assert "run `make up` again" in done.stderr
 
 
+ENGINE = """
+import subprocess, sys
+plugin = subprocess.Popen([sys.argv[1], "127.0.0.1:1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+print(plugin.pid, plugin.stdout.readline(), flush=True)
+plugin.wait()
+"""
+
+
+def ended(pid: int) -> bool:
+    return not alive(pid)
+
+
 def test_a_plugin_prints_its_port_and_goes_when_asked_or_left(tmp_path: Path) -> None:
     for launcher in install.install_plugins(tmp_path, Path(sys.executable), ROOT):
-        for leave in ("interrupt", "close"):
+        for leave in ("interrupt the plugin", "kill the engine"):
             with subprocess.Popen(
-                [launcher, "127.0.0.1:1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/"
-            ) as plugin:
-                assert plugin.stdin is not None
-                assert plugin.stdout is not None
-                assert re.fullmatch(r"\d+\n", plugin.stdout.readline())
-                if leave == "interrupt" and "docker" not in launcher.name:
-                    plugin.send_signal(2)
+                [sys.executable, "-c", ENGINE, launcher], stdout=subprocess.PIPE, text=True, cwd="/"
+            ) as engine:
+                assert engine.stdout is not None
+                plugin, port = map(int, engine.stdout.readline().split())
+                assert 1024 <= port < 65536
+                if leave == "interrupt the plugin":
+                    os.kill(plugin, signal.SIGINT)
+                    assert engine.wait(10) == 0
                 else:
-                    plugin.stdin.close()
-                assert plugin.wait(10) == 0
+                    engine.kill()
+                wait_for(partial(ended, plugin), 10)
 
 
 def test_versions_agree_everywhere() -> None:
