@@ -46,7 +46,8 @@ def test_another_container_on_an_internal_network_reaches_the_database(
         docker("network", "connect", "--alias", "database", network, shared.name)
         answer = docker(
             "run", "--rm", *shared.hardened("--network", network), "-e", f"PGPASSWORD={passwords['app_a']}",
-            shared.image, "psql", "-XqAt", "-h", "database", "-U", "app_a", "-d", "scaffold", "-c", "SELECT current_user",
+            shared.image, "psql", "-XqAt", "-h", "database", "-U", "app_a", "-d", "scaffold",
+            "-c", "SELECT current_user",
         )  # fmt: skip
         assert answer == "app_a"
     finally:
@@ -61,8 +62,8 @@ def test_the_app_has_dml_and_no_ddl_and_the_owner_has_both(shared: Any, password
     made = run("owner", "CREATE TABLE note (id bigserial PRIMARY KEY, text text)")
     assert made.returncode == 0, made.stderr
     for user in ("app_a", "app_b"):
-        write = "INSERT INTO note (text) VALUES ('x'); UPDATE note SET text = 'y';"
-        done = run(user, f"{write} SELECT text FROM note; DELETE FROM note")
+        write = "INSERT INTO note (text) VALUES ('x'); UPDATE note SET text = 'y'; SELECT text FROM note"
+        done = run(user, write + "; DELETE FROM note")
         assert (done.returncode, done.stdout.strip()) == (0, "y"), done.stderr
         for statement in (
             "CREATE TABLE other (id int)", "ALTER TABLE note ADD more text", "DROP TABLE note", "TRUNCATE note",
