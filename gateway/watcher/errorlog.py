@@ -55,7 +55,7 @@ def follow(descriptor: int) -> None:
     """Write what comes from a pipe until it ends; an entry is complete when nothing follows it for a moment."""
     pending = b""
     while True:
-        ready, _, _ = select.select([descriptor], [], [], 0.05 if pending else None)
+        ready, _, _ = select.select([descriptor], [], [], 0.05 if pending.endswith(b"\n") else None)
         if not ready:
             write(pending.decode("utf-8", "replace"))
             pending = b""

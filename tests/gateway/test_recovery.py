@@ -9,17 +9,23 @@ import signal
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import run_docker
-from tests.gateway.stage import PAGE, SETTINGS, Container, Gateway, Stage, eventually
+from tests.conftest import ROOT, run_docker
+from tests.gateway.stage import PAGE, SETTINGS, Container, Gateway, Stage, control_answers, eventually
 from tests.gateway.test_switch import Load, counts
 
 
 def of_kind(gateway: Gateway, kind: str) -> list[int]:
     return [pid for pid, title in gateway.processes() if title.startswith(kind)]
+
+
+def replaced(gateway: Gateway, kind: str, former: int) -> bool:
+    found = of_kind(gateway, kind)
+    return bool(found) and former not in found
 
 
 @pytest.mark.parametrize("kind", ["nginx: master", "nginx: worker"])
@@ -28,7 +34,7 @@ def test_a_killed_nginx_process_is_replaced(own_gateway: Gateway, peer_a: Contai
     for _ in range(2):
         former = of_kind(own_gateway, kind)
         os.kill(former[0], signal.SIGKILL)
-        eventually(lambda former=former: former[0] not in of_kind(own_gateway, kind) and of_kind(own_gateway, kind))
+        eventually(partial(replaced, own_gateway, kind, former[0]))
         assert eventually(lambda: own_gateway.ask("/x").status == 200)
         eventually(lambda: len(of_kind(own_gateway, "nginx: worker")) == 2)
         eventually(lambda: own_gateway.status()["nginx"]["pid"])
@@ -73,7 +79,8 @@ def test_a_restart_keeps_files_and_upstream_and_so_does_a_crash(own_gateway: Gat
         eventually(own_gateway.is_serving)
         # From the first answer on: there is no moment with a gateway that has forgotten its peers.
         assert own_gateway.ask("/x").document()["release"] == "a"
-        after = eventually(lambda: own_gateway.status())
+        eventually(partial(control_answers, own_gateway))
+        after = own_gateway.status()
         assert [after[key] for key in ("release", "peers", "files", "site_url")] == [
             before[key] for key in ("release", "peers", "files", "site_url")
         ]
@@ -236,21 +243,24 @@ def test_files_that_nginx_or_the_checks_refuse_change_nothing(own_gateway: Gatew
     assert own_gateway.ask("/x").status == 200
 
 
-def test_settings_that_only_nginx_itself_can_refuse_are_refused_with_its_words(
-    own_gateway: Gateway, peer_a: Container
-) -> None:
-    own_gateway.use("a", f"{peer_a.name}:8000")
-    before = own_gateway.status()
-    # More files than the container may open is no error; a body directory that cannot be made is.
-    run_docker("exec", own_gateway.name, "sh", "-c", "rmdir /tmp/gateway/unused; echo x > /tmp/gateway/unused")
-    answer = own_gateway.apply({**SETTINGS, "workers": 3}, page="<p>not this one</p>")
+def test_settings_that_only_nginx_itself_can_refuse_are_refused_with_its_words(stage: Stage, tmp_path: Path) -> None:
+    # A template in which a directive's range is narrower than the check's.
+    template = (ROOT / "gateway" / "nginx.conf.tmpl").read_text(encoding="utf-8")
+    narrow = tmp_path / "nginx.conf.tmpl"
+    narrow.write_text(template.replace("http {", "http {\n    gzip_comp_level @{workers};", 1))
+    tmp_path.chmod(0o755)
+    gateway = stage.gateway("-v", f"{narrow}:/usr/lib/gateway/nginx.conf.tmpl:ro")
+    gateway.use("gone", "127.0.0.1:9")
+    before = gateway.status()
+    answer = gateway.apply({**SETTINGS, "workers": 12}, page="<p>not this one</p>")
     assert answer.status == 422
     assert "nginx refuses the configuration, and the former one is kept" in answer.document()["error"]
-    assert "/tmp/gateway/unused" in answer.document()["error"]
-    run_docker("exec", own_gateway.name, "rm", "/tmp/gateway/unused")
-    assert own_gateway.status() | {"requests": 0} == before | {"requests": 0}
-    assert own_gateway.apply({**SETTINGS, "workers": 3}).status == 200
-    assert len(own_gateway.status()["nginx"]["workers"]) == 3
+    assert "value must be between 1 and 9" in answer.document()["error"]
+    assert gateway.status() | {"requests": 0} == before | {"requests": 0}
+    assert b"The tests' page" in gateway.ask("/").body
+    assert gateway.apply({**SETTINGS, "workers": 3}).status == 200
+    assert len(gateway.status()["nginx"]["workers"]) == 3
+    gateway.remove()
 
 
 def test_apply_gives_the_two_files_and_says_what_was_wrong(stage: Stage, own_gateway: Gateway) -> None:
