@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,9 +45,10 @@ class Stack:
         """The name that needs no project folder."""
         return f"organization/{NAME}/{self.name}"
 
-    def pulumi(self, *arguments: str) -> int:
+    def pulumi(self, verb: str, *arguments: str) -> int:
         """Run Pulumi on this terminal with the stack and its file, and return its exit code."""
-        command = [str(self.cli), *arguments, "--stack", self.name, "--config-file", str(self.file)]
+        # Before the arguments: what follows a `--` among these is taken as it is.
+        command = [str(self.cli), verb, "--stack", self.name, "--config-file", str(self.file), *arguments]
         return hand_over(command, environment=self.environment, folder=self.places.repository)
 
     def ask(self, *arguments: str, stdin: str | None = None) -> str:
@@ -213,10 +213,3 @@ def project_folder() -> Iterator[Path]:
         path = Path(folder)
         (path / "Pulumi.yaml").write_text(f"name: {NAME}\nruntime: python\n", encoding="utf-8")
         yield path
-
-
-def command_line(words: Sequence[str]) -> str:
-    """Return a command as it was typed, for the line that says who holds a lock."""
-    return (
-        " ".join(["python3 -m operate", *words]) if os.environ.get("MAKELEVEL") is None else f"make {' '.join(words)}"
-    )

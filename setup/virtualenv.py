@@ -61,9 +61,9 @@ def works(places: Places) -> bool:
 
 def wording(line: str) -> str:
     """Return what a line of pip's means to a person who waits: a name, not an address."""
-    words = line.split()
-    if words[:1] in (["Collecting"], ["Downloading"], ["Using"], ["Building"]) and len(words) > 1:
-        return f"{words[0].lower()} {words[-1] if words[0] != 'Collecting' else words[1]}"
+    words = line.replace("Using cached", "Using").split()
+    if words[:1] in (["Collecting"], ["Downloading"], ["Using"]) and len(words) > 1:
+        return f"{words[0].lower()} {words[1].rpartition('/')[2]}"
     return "installing" if line.startswith("Installing") else "working"
 
 

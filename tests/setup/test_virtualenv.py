@@ -105,7 +105,8 @@ def test_pips_words_become_a_cause_and_a_remedy(words: str, cause: str, fix: str
     ("line", "said"),
     [
         ("Collecting grpcio==1.80", "collecting grpcio==1.80"),
-        ("  Downloading https://mirror.example/x/grpcio-1.80.whl (5 MB)", "downloading"),
+        ("  Downloading https://mirror.example/x/grpcio-1.80.whl (5 MB)", "downloading grpcio-1.80.whl"),
+        ("  Using cached tiny-1.0.whl (12 kB)", "using tiny-1.0.whl"),
         ("Installing collected packages: a, b", "installing"),
         ("Looking in indexes: https://user:password@mirror.example", "working"),
     ],
