@@ -10,8 +10,6 @@ from typing import Any
 from offline.docker.call import Call
 from offline.docker.daemon import DaemonError, quoted
 
-DEFAULT_REGISTRY = "registry-1.docker.io"
-
 Auths = Mapping[str, Mapping[str, str]]
 
 
@@ -63,11 +61,11 @@ def _pull(call: Call, name: str, auths: Auths, platform: str) -> None:
 
 
 def registry(name: str) -> str:
-    """Return the registry host of an image name; the default one when the name has none."""
+    """Return the registry host of an image name; the empty text when the name has none."""
     first, slash, _ = name.partition("/")
     if slash and (name.count("/") > 1 or "." in first or ":" in first or first == "localhost"):
         return first
-    return DEFAULT_REGISTRY
+    return ""
 
 
 def reference(name: str) -> tuple[str, str]:
