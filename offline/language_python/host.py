@@ -211,10 +211,12 @@ class _Tracked:
     def __init__(self, host: LanguageHost, stop: Callable[[], None], context: grpc.ServicerContext) -> None:
         self._host = host
         self._stop = stop
-        context.add_callback(stop)
+        self._context = context
 
     def __enter__(self) -> None:
         self._host.track(self._stop)
+        if not self._context.add_callback(self._stop):
+            self._stop()  # the caller has gone already
 
     def __exit__(self, *_: object) -> None:
         self._host.forget(self._stop)

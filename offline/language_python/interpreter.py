@@ -81,11 +81,14 @@ def choose(options: Options, environment: Mapping[str, str]) -> Interpreter:
 @functools.cache
 def ask(interpreter: Interpreter) -> list[str]:
     """Start the interpreter and return its executable, its version, and its search path, a line each."""
-    done = subprocess.run(
-        [interpreter.executable, "-I", "-c", ASK],
-        capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False, stdin=subprocess.DEVNULL,
-        env=interpreter.environment(os.environ),
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [interpreter.executable, "-I", "-c", ASK],
+            capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False, stdin=subprocess.DEVNULL,
+            env=interpreter.environment(os.environ),
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InterpreterError(f"{interpreter.executable} does not start: {error}") from error
     if done.returncode != 0:
         raise InterpreterError(f"{interpreter.executable} does not start: {done.stderr.strip() or done.returncode}")
     return done.stdout.splitlines()

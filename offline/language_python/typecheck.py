@@ -22,11 +22,14 @@ def command(checker: str, interpreter: Interpreter, directory: Path) -> list[str
 
 def check(checker: str, interpreter: Interpreter, directory: Path, environment: Mapping[str, str]) -> str | None:
     """Run the type checker over the program's folder; return what to tell the user, None when all is well."""
-    done = subprocess.run(
-        command(checker, interpreter, directory),
-        cwd=directory, env=interpreter.environment(environment), stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            command(checker, interpreter, directory),
+            cwd=directory, env=interpreter.environment(environment), stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"{checker} did not end within {TIMEOUT_SECONDS / 60:.0f} minutes"
     if done.returncode == 0:
         return None
     said = f"{done.stdout}{done.stderr}".strip()

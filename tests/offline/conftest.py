@@ -137,25 +137,36 @@ def pulumi_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.fixture
-def project(pulumi_cli: Path, pulumi_home: Path, tmp_path: Path) -> Iterator[Project]:
-    """A fresh project with stack `dev`, in the tests' own virtual environment; nothing it started stays."""
-    passphrase = tmp_path / "passphrase"
-    passphrase.write_text(PASSPHRASE)
-    backend = tmp_path / "backend"
-    backend.mkdir()
-    folder = tmp_path / "project"
-    folder.mkdir()
+def made_project(cli: Path, home: Path, root: Path) -> Project:
+    """A project whose folder, backend and passphrase lie under `root`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
     environment.update(
         QUIET,
-        PULUMI_HOME=str(pulumi_home),
-        PULUMI_BACKEND_URL=f"file://{backend}",
-        PULUMI_CONFIG_PASSPHRASE_FILE=str(passphrase),
+        PULUMI_HOME=str(home),
+        PULUMI_BACKEND_URL=f"file://{root / 'backend'}",
+        PULUMI_CONFIG_PASSPHRASE_FILE=str(root / "passphrase"),
     )
-    made = Project(pulumi_cli, folder, environment)
+    return Project(cli, root / "project", environment)
+
+
+@pytest.fixture(scope="session")
+def blank(pulumi_cli: Path, pulumi_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an empty project and its stack `dev`, to be copied: making one takes half a second."""
+    root = tmp_path_factory.mktemp("blank")
+    (root / "backend").mkdir()
+    (root / "project").mkdir()
+    (root / "passphrase").write_text(PASSPHRASE)
+    made = made_project(pulumi_cli, pulumi_home, root)
     made.options(virtualenv=sys.prefix)
     made.succeed("stack", "init", "dev", "--no-select", "--secrets-provider", "passphrase")
+    return root
+
+
+@pytest.fixture
+def project(blank: Path, pulumi_cli: Path, pulumi_home: Path, tmp_path: Path) -> Iterator[Project]:
+    """A fresh project with stack `dev`, in the tests' own virtual environment; nothing it started stays."""
+    shutil.copytree(blank, tmp_path, dirs_exist_ok=True)
+    made = made_project(pulumi_cli, pulumi_home, tmp_path)
     yield made
     for process in made.started:
         if process.poll() is None:
