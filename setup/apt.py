@@ -14,6 +14,9 @@ from setup.terminal import Progress
 
 UPDATE_SECONDS = 300
 INSTALL_SECONDS = 1200
+# An installation that is killed leaves dpkg in need of repair.
+GRACE_SECONDS = 120
+KEPT = ("http_proxy", "https_proxy", "no_proxy", "TMPDIR")
 SETTINGS = ("-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=2", "-o", "Dpkg::Use-Pty=0")
 
 
@@ -31,7 +34,9 @@ def install(packages: Sequence[str], environment: Mapping[str, str], progress: P
         )
         progress(f"installing {', '.join(packages)}")
         command = ["apt-get", *SETTINGS, "install", "-y", "-q", "--no-install-recommends", *packages]
-        follow(as_root(command, environment), INSTALL_SECONDS, progress, environment=quiet, log=log)
+        follow(
+            as_root(command, environment), INSTALL_SECONDS, progress, environment=quiet, log=log, grace=GRACE_SECONDS
+        )
     except Failed as error:
         raise Problem(
             f"apt-get could not install {', '.join(packages)}:\n{last_words(error.words)}",

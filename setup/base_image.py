@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import re
 import shlex
 import tempfile
@@ -80,7 +81,8 @@ def make(
         command = mmdebstrap(suite, archive, trusted, apt_settings(Path(folder)))
         progress("making a small Debian from its packages")
         try:
-            follow(command, MAKE_SECONDS, progress, environment={**environment, "TMPDIR": folder}, log=log)
+            own = {**environment, "TMPDIR": folder}
+            follow(as_can(command, own), MAKE_SECONDS, progress, environment=own, log=log, grace=60)
         except Failed as error:
             raise Problem(
                 f"{image} could neither be pulled nor made from Debian's packages:\n{apt.last_words(error.words)}",
@@ -102,6 +104,11 @@ def make(
                 pass
     progress("trying it")
     check(image, daemon)
+
+
+def as_can(command: list[str], environment: Mapping[str, str]) -> list[str]:
+    """Return the command with sudo before it where there is one: without root it depends on how the kernel is set."""
+    return apt.as_root(command, environment) if os.geteuid() == 0 or find("sudo", environment) else command
 
 
 def get_ready(environment: Mapping[str, str], progress: Progress, log: Path) -> None:

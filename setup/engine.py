@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Mapping
@@ -74,25 +75,30 @@ def start_by_hand(
     """Start the daemon as a process of its own, which outlives this one, and keep its log."""
     log = places.logs / "dockerd.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    process = launch(apt.as_root([program], environment), log, environment)
+    process = launch(program, log, environment)
     if not wait_until_it_answers(docker.endpoint, progress, START_SECONDS, process):
         ending = "ended" if process.poll() is not None else f"did not answer within {START_SECONDS} s"
         words = apt.last_words(log.read_text(errors="replace"))
         raise Problem(
             f"`{program}`, started by hand, {ending}:\n{words}", f"mend that (its log is {log}) and run this again"
         )
-    return f"started by hand (process {process.pid}); its log is {log}"
+    return f"started by hand; its log is {log}"
 
 
-def launch(command: list[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a daemon in a session of its own, so that neither Ctrl-C nor the end of this terminal reaches it."""
+def launch(program: str, log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a daemon in a session of its own, so that neither Ctrl-C nor the end of this terminal reaches it.
+
+    With sudo the new session begins behind it, because sudo's leave belongs to this one; what is returned is sudo then.
+    """
+    root = os.geteuid() == 0
+    command = [program] if root else apt.as_root(["setsid", "--fork", "--wait", program], environment)
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            start_new_session=root,
             cwd="/",
             env=dict(environment),
         )

@@ -69,11 +69,12 @@ def follow(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
     log: Path | None = None,
+    grace: float = 10,
 ) -> None:
     """Run a long command, giving each line that it prints to `line` and to the log; raise Failed as `run` does.
 
-    Standard error is read too. When the block is left early (a time limit, Ctrl-C), the command and its children are
-    stopped first.
+    Standard error is read too. When it has to end early (a time limit, Ctrl-C), the command and its children are
+    stopped, with `grace` seconds to do it themselves.
     """
     last: collections.deque[str] = collections.deque(maxlen=KEPT_LINES)
     with contextlib.ExitStack() as stack:
@@ -90,13 +91,14 @@ def follow(
             errors="replace",
             env=environment,
             cwd=folder,
-            start_new_session=True,
+            # A group of its own, so that Ctrl-C reaches it through `stop`; in this session, which sudo's leave is for.
+            process_group=0,
         )
         late = threading.Event()
 
         def give_up() -> None:
             late.set()
-            stop(process)
+            stop(process, grace)
 
         timer = threading.Timer(timeout, give_up)
         timer.daemon = True
@@ -113,7 +115,7 @@ def follow(
                         line(words)
             code = process.wait()
         except BaseException:
-            stop(process)
+            stop(process, grace)
             raise
         finally:
             timer.cancel()
