@@ -1,0 +1,186 @@
+"""`flask db upgrade` in the image, against the project's own PostgreSQL: one at a time, all or nothing, and in time."""
+
+# ruff: noqa: S608 - the names are the test's own
+
+from __future__ import annotations
+
+import json
+import subprocess
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.app.conftest import PASSWORDS, Image, Postgres, Urls, wait_until
+
+LOCK = "SELECT pg_advisory_lock(1935892838, hashtext('{name}'))"
+
+
+@pytest.fixture
+def urls(postgres: Postgres) -> Urls:
+    """An empty database."""
+    return postgres.database()
+
+
+def events(lines: list[dict[str, Any]]) -> list[str]:
+    """Return what the lines say."""
+    return [line["event"] for line in lines]
+
+
+class Session:
+    """A psql of the owner that stays connected until it is closed."""
+
+    def __init__(self, postgres: Postgres, database: str, sql: str) -> None:
+        environment = ["-e", "PGAPPNAME=somebody", "-e", f"PGPASSWORD={PASSWORDS['owner']}"]
+        command = ["docker", "exec", "-i", *environment, postgres.name, "psql", "-h", "127.0.0.1"]
+        self.process = subprocess.Popen(
+            [*command, "-U", "owner", "-d", database, "-XAtq"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{sql};\n\\echo done\n")
+        self.process.stdin.flush()
+        while self.process.stdout.readline() not in ("done\n", ""):
+            pass
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.communicate("\\q\n", timeout=20)
+
+
+def test_an_upgrade_makes_the_schema_and_a_second_one_changes_nothing(
+    image: Image, postgres: Postgres, urls: Urls
+) -> None:
+    code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r7"))
+    assert code == 0
+    assert lines[-1]["event"] == "schema changed"
+    before = postgres.psql(urls.name, "SELECT revision, compatible, release, applied_at FROM schema_steps")
+    assert before.startswith("0001|f|r7|")
+    code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r8"))
+    assert code == 0
+    assert lines[-1]["event"] == "schema is up to date"
+    assert postgres.psql(urls.name, "SELECT revision, compatible, release, applied_at FROM schema_steps") == before
+
+
+def test_a_schema_goes_down_and_up_again_and_is_what_the_models_say(
+    image: Image, postgres: Postgres, urls: Urls
+) -> None:
+    for command in (("upgrade",), ("check",), ("downgrade", "base"), ("upgrade",)):
+        code = int(image.docker("wait", image.flask(urls.owner, "db", *command)))
+        assert code == 0, command
+    assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == "0001"
+    down = image.flask(urls.owner, "db", "downgrade", "base")
+    assert image.finished(down)[0] == 0
+    tables = postgres.psql(urls.name, "SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = 'public'")
+    assert tables == "alembic_version"
+
+
+def test_an_address_belongs_to_one_person_whatever_its_case(image: Image, postgres: Postgres, urls: Urls) -> None:
+    image.upgrade(urls)
+    add = "INSERT INTO users (id, email) VALUES (gen_random_uuid(), '{}')"
+    postgres.psql(urls.name, add.format("Ada@example.org"))
+    with pytest.raises(AssertionError, match="uq_users_email_lower"):
+        postgres.psql(urls.name, add.format("ada@EXAMPLE.org"))
+
+
+def test_of_two_upgrades_at_once_one_waits_and_says_for_whom(image: Image, postgres: Postgres, urls: Urls) -> None:
+    with Session(postgres, "postgres", LOCK.format(name=urls.name)):
+        wait_until(lambda: held(postgres, urls) == "1", "the lock")
+        names = [image.flask(urls.owner, "db", "upgrade") for _ in range(2)]
+        for name in names:
+            wait_until(partial(is_waiting, image, name), "an upgrade that waits")
+    done = [image.finished(name) for name in names]
+    assert [code for code, _ in done] == [0, 0]
+    holders = [line["holder"] for _, lines in done for line in lines if line["event"] == "waiting for the lock"]
+    assert {"pid", "application_name", "since"} <= holders[0].keys()
+    assert holders[0]["application_name"] == "somebody"
+    assert sorted(lines[-1]["event"] for _, lines in done) == ["schema changed", "schema is up to date"]
+
+
+def is_waiting(image: Image, name: str) -> bool:
+    """Tell whether an upgrade has said that it waits for the lock."""
+    return "waiting for the lock" in image.docker("logs", name)
+
+
+def held(postgres: Postgres, urls: Urls) -> str:
+    """Return how many sessions hold the lock of a database."""
+    return postgres.psql(
+        "postgres",
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = 1935892838 "
+        f"AND objid::bigint = (hashtext('{urls.name}')::bigint + 4294967296) % 4294967296",
+    )
+
+
+def test_an_upgrade_gives_up_on_the_lock_in_time_and_says_who_holds_it(
+    image: Image, postgres: Postgres, urls: Urls
+) -> None:
+    with Session(postgres, "postgres", LOCK.format(name=urls.name)):
+        wait_until(lambda: held(postgres, urls) == "1", "the lock")
+        code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", MIGRATION_LOCK_WAIT="1"))
+    assert code == 1
+    assert "held the lock for 1 s: pid " in lines[-1]["event"]
+    assert "application_name somebody" in lines[-1]["event"]
+    assert "MIGRATION_LOCK_WAIT" in lines[-1]["event"]
+
+
+def test_an_upgrade_does_not_queue_behind_a_locked_table(image: Image, postgres: Postgres, urls: Urls) -> None:
+    image.upgrade(urls)
+    with Session(postgres, urls.name, "BEGIN; LOCK TABLE users"):
+        locked = "SELECT count(*) FROM pg_locks WHERE relation = 'users'::regclass AND granted"
+        wait_until(lambda: postgres.psql(urls.name, locked) != "0", "the table's lock")
+        code, lines = image.finished(image.flask(urls.owner, "db", "downgrade", "base", MIGRATION_LOCK_TIMEOUT="0.5"))
+    assert code == 1
+    assert "stayed locked by another session for 0.5 s, and nothing was changed" in lines[-1]["event"]
+    assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == "0001"
+
+
+def test_a_role_that_may_not_change_the_schema_is_told_what_to_run(image: Image, urls: Urls) -> None:
+    code, lines = image.finished(image.flask(urls.app, "db", "upgrade"))
+    assert code == 1
+    assert [line for line in lines if line["level"] == "error"] == [lines[-1]]
+    assert lines[-1]["event"] == (
+        'Error: role "app_a" may not change the schema: run "make migrate", which starts the migrate container '
+        "of this release with the owner's role"
+    )
+
+
+def test_an_upgrade_waits_for_a_server_that_is_not_there_and_gives_up_in_time(image: Image, urls: Urls) -> None:
+    absent = urls.owner.replace(":5432", ":5433")
+    code, lines = image.finished(image.flask(absent, "db", "upgrade", MIGRATION_DATABASE_WAIT="1"))
+    assert code == 1
+    assert "waiting for the database" in events(lines)
+    assert "did not answer within 1 s" in lines[-1]["event"]
+    assert "MIGRATION_DATABASE_WAIT" in lines[-1]["event"]
+
+
+def test_a_wrong_password_is_not_waited_for_nor_shown(image: Image, urls: Urls) -> None:
+    wrong = urls.owner.replace("0wner-s3cret", "hunter2")
+    code, lines = image.finished(image.flask(wrong, "db", "upgrade"))
+    assert code == 1
+    assert "password authentication failed" in lines[-1]["event"]
+    assert "hunter2" not in json.dumps(lines)
+
+
+@pytest.mark.parametrize(
+    ("compatible", "code", "words"), [("true", 0, "nothing to do"), ("false", 1, "db downgrade 0001")]
+)
+def test_a_later_schema_is_left_alone_when_it_is_compatible_and_refused_when_not(
+    image: Image, postgres: Postgres, urls: Urls, compatible: str, code: int, words: str
+) -> None:
+    image.upgrade(urls)
+    later = f"INSERT INTO schema_steps VALUES ('0002', '0001', {compatible}, 'later')"
+    postgres.psql(urls.name, f"UPDATE alembic_version SET version_num = '0002'; {later}")
+    found, lines = image.finished(image.flask(urls.owner, "db", "upgrade"))
+    assert found == code
+    assert words in lines[-1]["event"]
+    assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == "0002"
+
+
+def test_sqlite_is_enough_in_development(image: Image) -> None:
+    development = {"ENVIRONMENT": "development"}
+    code, lines = image.finished(image.flask("sqlite:////tmp/app.db", "db", "upgrade", **development))
+    assert code == 0
+    assert lines[-1]["event"] == "schema changed"
