@@ -58,7 +58,7 @@ def test_a_pipe_is_followed_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> No
     thread.start()
     half = len(ENTRY) // 2
     os.write(writing, ENTRY[:half].encode())
-    os.write(writing, (ENTRY[half:] + "\n").encode() * 2)
+    os.write(writing, (ENTRY[half:] + "\n" + ENTRY + "\n").encode())
     os.close(writing)
     thread.join(10)
     os.close(reading)
