@@ -22,6 +22,7 @@ DATA = Volume("database", data=True)
 SOCKET = Volume("database-socket")
 SOCKET_MOUNT = Mount(SOCKET.name, "/run/postgresql")
 STOP_SECONDS = 30
+SECONDS_FOR_THE_LAST_WORDS = 5
 MIGRATE = "migrate"
 
 
@@ -35,9 +36,11 @@ def service(settings: Settings, reachable_from: tuple[str, ...]) -> Service:
             limits=Limits(
                 memory=settings.database_memory,
                 cpus=settings.database_cpus,
-                shared_memory=max(64, settings.database_memory // 4),
             ),
-            env={"MEMORY_LIMIT_MB": str(settings.database_memory)},
+            env={
+                "MEMORY_LIMIT_MB": str(settings.database_memory),
+                "STOP_TIMEOUT": str(STOP_SECONDS - SECONDS_FOR_THE_LAST_WORDS),
+            },
             mounts=(Mount(DATA.name, "/var/lib/postgresql"), SOCKET_MOUNT),
         ),
         port=PORT,

@@ -60,14 +60,13 @@ class Probe:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a workload may use: memory in MiB, processors with one decimal, shared memory and /tmp in MiB."""
+    """What a workload may use: memory and /tmp in MiB, processors with one decimal."""
 
     memory: int
     cpus: str
     processes: int = 2048
     open_files: int = 4096
     tmp: int = 64
-    shared_memory: int = 64
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ def is_page(answer: Answer) -> bool:
 
 def snapshot(site: Site) -> str:
     """Return everything about the stack's containers that changes when somebody touches them."""
-    return run_docker("container", "inspect", *site.containers())
+    touched = "{{.Id}} {{.Name}} {{.State.StartedAt}} {{.RestartCount}} {{json .Config}} {{json .HostConfig}}"
+    return run_docker("container", "inspect", "--format", touched, *site.containers())
 
 
 @pytest.fixture

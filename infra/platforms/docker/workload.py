@@ -50,7 +50,6 @@ def create(
             memory=workload.limits.memory,
             memory_swap=workload.limits.memory,
             cpus=workload.limits.cpus,
-            shm_size=workload.limits.shared_memory,
             ulimits=ulimits(workload),
             volumes=mounts,
             networks_advanced=joined(networks, service.name),
