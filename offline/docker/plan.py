@@ -137,11 +137,11 @@ def _plan_blocks(field: Field, old: Value, new: Value, *, exists: bool) -> _Outc
             return _Outcome(old)
         return _Outcome(UNKNOWN, changed=True, replace=field.replace)
     if field.kind is Kind.LIST:
-        return _plan_block_list(field, old, before, after)
-    return _plan_block_set(field, old, before, after)
+        return _plan_block_list(field, before, after)
+    return _plan_block_set(field, before, after)
 
 
-def _plan_block_list(field: Field, old: Value, before: list[Properties], after: list[Properties]) -> _Outcome:
+def _plan_block_list(field: Field, before: list[Properties], after: list[Properties]) -> _Outcome:
     assert field.block is not None  # noqa: S101  for the type checker: only blocks come here
     changed = len(before) != len(after)
     replace = changed and field.replace
@@ -160,7 +160,7 @@ def _plan_block_list(field: Field, old: Value, before: list[Properties], after: 
     if changed and field.block.keys() >= {"internal", "external", "protocol"} and same_ports(before, planned):
         changed = False  # the SDK is told to overlook the order of ports
     if not changed:
-        return _Outcome(_unlisted(field, [zero_filled(field.block, e) for e in before]) if before else old)
+        return _Outcome(_unlisted(field, [zero_filled(field.block, e) for e in before]))
     return _Outcome(_unlisted(field, planned), changed=True, replace=replace)
 
 
@@ -188,14 +188,14 @@ def same_ports(before: Sequence[Properties], after: Sequence[Properties]) -> boo
     return True
 
 
-def _plan_block_set(field: Field, old: Value, before: list[Properties], after: list[Properties]) -> _Outcome:
+def _plan_block_set(field: Field, before: list[Properties], after: list[Properties]) -> _Outcome:
     assert field.block is not None  # noqa: S101  for the type checker: only blocks come here
     planned = [fresh_element(field.block, element) for element in after]
     old_keys = {element_key(field.block, element) for element in before}
     new_keys = {element_key(field.block, element) for element in planned}
     if old_keys == new_keys:
         kept = [zero_filled(field.block, element) for element in before]
-        return _Outcome(_unlisted(field, kept) if before else old)
+        return _Outcome(_unlisted(field, kept))
     replace = field.replace and len(old_keys) != len(new_keys)
     for element in before:
         if element_key(field.block, element) not in new_keys:

@@ -31,7 +31,7 @@ class Log(engine_pb2_grpc.EngineServicer):
     def __init__(self) -> None:
         self.messages: list[engine_pb2.LogRequest] = []
 
-    def Log(self, request: engine_pb2.LogRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802  the protocol's name
+    def Log(self, request: engine_pb2.LogRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: ARG002, N802  the protocol's name
         """Keep one message."""
         self.messages.append(request)
         return empty_pb2.Empty()
