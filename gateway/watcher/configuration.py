@@ -37,6 +37,7 @@ def render(settings: Settings, template: str, surroundings: Surroundings) -> str
         "lua": surroundings.lua,
         "workers": str(settings.workers),
         "worker_connections": str(settings.worker_connections),
+        "open_files": str(2 * settings.worker_connections + 64),  # a client and its peer, and the logs
         "avoid_for": "0.3",
         "retry_after": str(settings.retry_after),
         "max_body": settings.max_body,

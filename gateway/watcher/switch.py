@@ -18,7 +18,7 @@ from watcher.upstream import Peer, Upstream, UpstreamError
 
 PROBE_TIMEOUT = 5.0
 WARM_TIMEOUT = 15.0
-THROUGH_TIMEOUT = 15.0
+LONGEST_THROUGH = 15.0
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,14 @@ def warm(wanted: Plan, peer: Peer, until: float) -> None:
 
 def through(wanted: Plan) -> None:
     """Wait until the gateway answers as the wanted release, as often as there are peers; raise JobError."""
-    until = time.monotonic() + THROUGH_TIMEOUT
+    timeout = min(LONGEST_THROUGH, wanted.ready_timeout)
+    until = time.monotonic() + timeout
     where = f"through the gateway {wanted.gateway}"
     for _ in wanted.target.peers:
         retry(
             lambda: readiness(get(wanted.gateway, "/readyz", wanted.site_url, PROBE_TIMEOUT), wanted.target.release),
             until,
-            f"{where}: /readyz: not release {wanted.target.release} within {THROUGH_TIMEOUT:g} s",
+            f"{where}: /readyz: not release {wanted.target.release} within {timeout:g} s",
         )
     for path in wanted.warm_paths:
 
@@ -157,7 +158,7 @@ def through(wanted: Plan) -> None:
             answer = get(wanted.gateway, path, wanted.site_url, WARM_TIMEOUT)
             return f"it answered {answer.status}" if answer.status >= 500 or answer.status == 421 else ""
 
-        retry(answers, until, f"{where}: {path}: no good answer within {THROUGH_TIMEOUT:g} s")
+        retry(answers, until, f"{where}: {path}: no good answer within {timeout:g} s")
 
 
 def retry(attempt: Callable[[], str], until: float, failing: str) -> None:

@@ -46,12 +46,13 @@ def serve(connection: socket.socket) -> None:
             headers = [line.split(": ", 1) if ": " in line else [line.rstrip(":"), ""] for line in lines]
             named = {name.lower(): value for name, value in headers}
             length = int(named.get("content-length", "0"))
-            while len(data) < length:
-                piece = connection.recv(65536)
+            received = bytearray(data)
+            while len(received) < length:
+                piece = connection.recv(1 << 20)
                 if not piece:
                     return
-                data += piece
-            body, data = data[:length], data[length:]
+                received += piece
+            body, data = bytes(received[:length]), bytes(received[length:])
             with lock:
                 key = f"{method} {urlsplit(target).path}"
                 counts[key] = counts.get(key, 0) + 1

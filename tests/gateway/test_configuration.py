@@ -77,12 +77,13 @@ USUAL = skeleton(render('{"site_url": "https://site.test"}'))
 
 
 @given(valid)
+@effort(max_examples=60)
 def test_valid_settings_change_values_and_never_the_structure(chosen: dict[str, object]) -> None:
     assert skeleton(render(json.dumps(chosen))) == USUAL
 
 
 @given(st.dictionaries(keys, anything), st.booleans())
-@effort(max_examples=300)
+@effort(max_examples=200)
 def test_hostile_values_are_refused_or_harmless(chosen: dict[str, object], with_site: bool) -> None:
     try:
         rendered = render(json.dumps({**({"site_url": "https://site.test"} if with_site else {}), **chosen}))
@@ -92,6 +93,7 @@ def test_hostile_values_are_refused_or_harmless(chosen: dict[str, object], with_
 
 
 @given(valid, valid)
+@effort(max_examples=40)
 def test_the_digest_is_the_configuration_s_own(one: dict[str, object], other: dict[str, object]) -> None:
     first, second = render(json.dumps(one)), render(json.dumps(other))
     assert (configuration.digest_of(first) == configuration.digest_of(second)) == (first == second)
@@ -102,7 +104,7 @@ def test_nginx_takes_what_is_rendered(stage: Stage, tmp_path: Path) -> None:
     texts: list[str] = [render(json.dumps({"site_url": f"https://{'.'.join(['a' * 62] * 4)}"}))]
 
     @given(valid)
-    @effort(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
+    @effort(max_examples=40, suppress_health_check=list(HealthCheck), database=None)
     def collect(chosen: dict[str, object]) -> None:
         texts.append(render(json.dumps(chosen)))
 
