@@ -51,7 +51,7 @@ control_socket_disable = True
 
 timeout = 30
 # Requests in flight are finished within this; the platform must wait longer before it kills.
-graceful_timeout = 25
+graceful_timeout = settings.drain_seconds
 # Longer than the gateway keeps an idle connection, so that it is never this side that closes a reused one.
 keepalive = 75
 backlog = 1024

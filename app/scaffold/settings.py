@@ -82,6 +82,7 @@ class Settings:
     log_level: str = "INFO"
     web_workers: int = 2
     web_threads: int = 8
+    drain_seconds: int = 25
     site_name: str = "Scaffold"
     contact: Contact = Contact()
     maintenance_page_file: Path = Path("/run/files/maintenance.html")
@@ -329,6 +330,7 @@ def load(environ: Mapping[str, str], *, serving: bool = True) -> Settings:
         "log_level": read.choice("LOG_LEVEL", LOG_LEVELS, "INFO"),
         "web_workers": read.integer("WEB_WORKERS", 2, 1, 64, "processes"),
         "web_threads": read.integer("WEB_THREADS", 8, 1, 256, "threads"),
+        "drain_seconds": read.integer("DRAIN_SECONDS", 25, 1, 3600, "seconds"),
         "site_name": read.text("SITE_NAME", "Scaffold"),
         "contact": Contact(
             email=read.text("MAINTENANCE_CONTACT_EMAIL"),
