@@ -34,8 +34,8 @@ def serve(servicer_adder: Callable[[grpc.Server], None]) -> None:
     """Serve until the engine is gone; print the port, alone on the first line of standard output.
 
     `servicer_adder` adds the servicers to the server. SIGINT and SIGTERM stop it, with one second of grace. SIGINT is
-    how the engine says that it is done: it kills five seconds later and then reports a plugin that "exited prematurely".
-    A user's Ctrl-C does not come here, for the engine starts each plugin in a process group of its own.
+    how the engine says that it is done: it kills five seconds later and reports a plugin that "exited prematurely". A
+    user's Ctrl-C does not come here, for the engine starts each plugin in a process group of its own.
     """
     gone = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
