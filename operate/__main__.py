@@ -11,6 +11,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - this file has to say so itself
 import importlib
 import os
 import shlex
+import signal
 from collections.abc import Sequence
 
 from operate.request import request_from
@@ -49,6 +50,8 @@ def main(words: Sequence[str]) -> int:
     verb, *arguments = words
     terminal = Terminal(sys.stderr if verb == "env" else sys.stdout)
     arguments += shlex.split(os.environ.get("ARGS", ""))
+    # As Ctrl-C does: what was started is stopped, and what was half made is taken away.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         request = request_from(verb, arguments, os.environ)
         return int(importlib.import_module(f"operate.{VERBS[verb]}").run(request))
