@@ -110,9 +110,11 @@ def test_while_the_database_is_away_people_get_the_page_at_once_and_then_the_app
 
 
 def quickly(web: Web) -> bool:
-    """Tell whether ten answers in a row came at once."""
+    """Tell whether ten answers in a row were the page, in less time than one that waits for the database takes."""
     began = time.monotonic()
-    return all(web.status("/") == 503 for _ in range(10)) and time.monotonic() - began < 0.5
+    statuses = [web.status("/") for _ in range(10)]
+    assert set(statuses) == {503}
+    return time.monotonic() - began < 1.5
 
 
 def test_a_database_that_hangs_is_noticed_by_every_worker(docker: Docker, image: Image, own_postgres: Postgres) -> None:
@@ -124,7 +126,7 @@ def test_a_database_that_hangs_is_noticed_by_every_worker(docker: Docker, image:
     try:
         # Nobody asks meanwhile: what hangs is found by each worker's own look at the database.
         wait_until(lambda: sum(line["event"] == "database offline" for line in web.lines()) == 2, "both workers", 15)
-        assert quickly(web)
+        wait_until(lambda: quickly(web), "an answer at once, from every worker")
         assert web.ask("/healthz", timeout=1).status == 200
     finally:
         docker("unpause", own_postgres.name)
