@@ -12,6 +12,7 @@ from infra.settings import Settings
 NAME = "gateway"
 PORT = 8080
 USER = 10002
+SECONDS_BEYOND_DRAINING = 5
 STATE = Volume("gateway")
 STATE_MOUNT = Mount(STATE.name, "/var/lib/gateway")
 
@@ -24,13 +25,14 @@ def service(settings: Settings) -> Service:
             image=images.gateway(settings),
             user=USER,
             limits=Limits(memory=256, cpus="2.0", open_files=8192),
+            env={"STOP_TIMEOUT": str(settings.drain_seconds)},
             files=(maintenance.page(settings), public_file("gateway.json", document(settings))),
             mounts=(STATE_MOUNT,),
         ),
         port=PORT,
         probe=Probe(command=("probe-http", str(PORT), "/gateway/healthz")),
         reachable_from=(),
-        stop_seconds=settings.drain_seconds,
+        stop_seconds=settings.drain_seconds + SECONDS_BEYOND_DRAINING,
         published=Published(settings.gateway_address, settings.gateway_port),
         update=("python3", "-m", "watcher", "apply", "/run/files"),
     )

@@ -23,6 +23,7 @@ def workload(settings: Settings, secrets: Secrets) -> Workload:
         limits=Limits(memory=settings.web_memory, cpus=settings.web_cpus),
         env={
             **environment(settings),
+            "DRAIN_SECONDS": str(settings.drain_seconds),
             "DEBUG": str(settings.debug).lower(),
             "MAINTENANCE_PAGE_FILE": "/run/files/maintenance.html",
             "PASSWORD_LOGIN_ENABLED": str(settings.password_login_enabled).lower(),

@@ -170,6 +170,7 @@ def new_site(folder: Path, stack: str) -> Site:
         "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / "passphrase"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_STACK": stack,
         "PULUMI_ERROR_OUTPUT_STRING": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -7,7 +7,7 @@ import json
 import pulumi
 import pytest
 
-from infra.platforms.docker import daemon
+from infra.platforms.docker import daemon, job
 from infra.settings import SettingsError
 from tests.infra.conftest import CONTAINER, IMAGE, NETWORK, VOLUME, RunProgram
 
@@ -121,6 +121,18 @@ def test_a_failed_job_is_removed_and_fails_the_update_with_its_last_words(
         run_program(exit_codes={"database-roles": 3})
     assert "the last words" in str(caught.value)
     assert removed == ["id-of-database-roles"]
+
+
+def test_a_failure_is_told_for_people(run_program: RunProgram) -> None:
+    line = {
+        "level": "critical",
+        "event": "uncaught exception",
+        "exception": "a\nb\nc\nd\ne\nf: no such table",
+        "pid": 7,
+    }
+    said = job.failure("migrate", 1, f"plain words\n{json.dumps(line)}\n")
+    assert "    plain words\n    critical: uncaught exception pid=7\n      b\n" in said
+    assert "f: no such table\n" in said
 
 
 def test_a_preview_never_removes_anything(run_program: RunProgram, monkeypatch: pytest.MonkeyPatch) -> None:

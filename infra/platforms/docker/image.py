@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pulumi
 import pulumi_docker as docker
 
 from infra.model import Image, System
@@ -26,5 +27,6 @@ def build(stack: Stack, image: Image) -> docker.RemoteImage:
             labels={"scaffold.project": stack.project, "scaffold.image": image.name},
         ),
         keep_locally=True,
-        opts=stack.options(),
+        # Created before the old one goes: deleted first, it would take the containers with it that serve from it.
+        opts=pulumi.ResourceOptions(provider=stack.provider),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import pulumi
@@ -13,6 +14,8 @@ from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 
 LAST_LINES = 40
+LAST_OF_TRACEBACK = 5
+NOT_SHOWN = frozenset({"event", "exception", "level", "logger", "release", "timestamp"})
 
 
 def container_name(job: Job) -> str:
@@ -86,9 +89,22 @@ def finished(stack: Stack, name: str, container: docker.Container) -> pulumi.Out
     return pulumi.Output.all(container.id, container.exit_code, container.container_logs).apply(look)
 
 
+def readable(line: str) -> list[str]:
+    """Return a JSON log line as a person reads it: level, what happened, and the end of the traceback if there is one."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        entry = None
+    if not isinstance(entry, dict) or "event" not in entry:
+        return [line]
+    details = {key: value for key, value in entry.items() if key not in NOT_SHOWN}
+    said = f"{entry.get('level', '')}: {entry['event']}" + "".join(f" {key}={value}" for key, value in details.items())
+    return [said, *(f"  {each}" for each in str(entry.get("exception", "")).strip().splitlines()[-LAST_OF_TRACEBACK:])]
+
+
 def failure(name: str, exit_code: object, logs: str) -> str:
     """Say that a job failed, with its last lines and what happens next."""
-    lines = logs.strip().splitlines()[-LAST_LINES:]
+    lines = [part for line in logs.strip().splitlines() for part in readable(line)][-LAST_LINES:]
     said = "\n".join(f"    {line}" for line in lines) or "    (it printed nothing)"
     return (
         f"job {name} failed with exit code {exit_code}; what serves now goes on serving. Its last lines:\n{said}\n"
