@@ -130,7 +130,8 @@ def wrong_passphrase(source: str) -> Problem:
 
 def stray_problem(stack: str, known: Known, strays: Strays, sweep: bool) -> Problem | None:
     """Return why strays are not swept away: they run, and this state has never known the stack."""
-    if known.exists or sweep or not strays.running:
+    # A stack that was only made, or only configured, has never run anything.
+    if known.resources or known.pending or sweep or not strays.running:
         return None
     return Problem(
         f"Containers of a stack {stack} run here, and this state has never known it: {listing(strays.running)}. "

@@ -44,6 +44,9 @@ def take(places: Places, stack: str) -> list[str]:
     merged = merge(record["config"], config_of(mine), config_of(tracked))
     # Keys beside `config` that the tracked file has (an environment, a secrets provider) hold here too.
     content = {**tracked, **mine, "config": merged.values}
+    if not merged.values:
+        # Written as `{}` it would stay on one line, and whoever adds a key to it too.
+        del content["config"]
     content.setdefault("encryptionsalt", None)
     if content["encryptionsalt"] is None:
         del content["encryptionsalt"]

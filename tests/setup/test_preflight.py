@@ -126,11 +126,12 @@ def test_a_missing_passphrase_is_never_replaced_by_one_that_would_not_fit(
 def test_running_containers_of_a_stack_that_this_state_never_knew_are_left_alone() -> None:
     running = Strays(containers=[{"Id": "1", "Names": ["/scaffold-dev-web"], "State": "running"}])
     stopped = Strays(containers=[{"Id": "1", "Names": ["/scaffold-dev-web"], "State": "exited"}])
-    unknown, known = Known(exists=False), Known(exists=True)
+    unknown, known = Known(exists=False), Known(exists=True, resources=3)
     problem = preflight.stray_problem("dev", unknown, running, sweep=False)
     assert problem is not None
     assert "scaffold-dev-web" in problem.cause
     assert "SWEEP=yes" in problem.fix
+    assert preflight.stray_problem("dev", Known(exists=True), running, sweep=False), "configured, but never run"
     assert preflight.stray_problem("dev", unknown, running, sweep=True) is None
     assert preflight.stray_problem("dev", unknown, stopped, sweep=False) is None
     assert preflight.stray_problem("dev", known, running, sweep=False) is None

@@ -90,7 +90,7 @@ def finished(stack: Stack, name: str, container: docker.Container) -> pulumi.Out
 
 
 def readable(line: str) -> list[str]:
-    """Return a JSON log line as a person reads it: level, what happened, and the end of the traceback if there is one."""
+    """Return a JSON log line as a person reads it: level, event, details, and the end of a traceback."""
     try:
         entry = json.loads(line)
     except ValueError:
