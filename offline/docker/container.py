@@ -49,8 +49,10 @@ def create(call: Call, foretold: Properties, auths: Auths) -> Made:
     try:
         connect(call, container, wanted)
         upload(call, container, wanted)
+        # One that removes itself may be gone before it can be asked, so it is asked beforehand.
+        early = _found(call, container, wanted) if flag_of(wanted, "rm") and flag_of(wanted, "attach") else None
         told = finish(call, container, wanted)
-        found = _found(call, container, wanted) or {}
+        found = _found(call, container, wanted) or early or {}
     except PluginError as error:
         state = {**wanted, "id": container}
         raise half_done("creating", call.urn, error.message, id=container, state=state) from None
