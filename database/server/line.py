@@ -1,4 +1,4 @@
-"""The project's log line: one JSON object with timestamp, level, component and message first."""
+"""The project's log line: one JSON object with timestamp, level, logger and event first, as in every component."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 import time
 
-COMPONENT = "database"
+LOGGER = "database"
 
 
 def timestamp(now: float) -> str:
@@ -18,7 +18,7 @@ def timestamp(now: float) -> str:
 
 def entry(level: str, message: str, **fields: object) -> dict[str, object]:
     """Return a log line's fields, stamped with the present time."""
-    return {"timestamp": timestamp(time.time()), "level": level, "component": COMPONENT, "message": message, **fields}
+    return {"timestamp": timestamp(time.time()), "level": level, "logger": LOGGER, "event": message, **fields}
 
 
 def render(fields: dict[str, object]) -> str:

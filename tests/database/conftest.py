@@ -85,7 +85,7 @@ class Database:
         return [json.loads(text) for text in (done.stdout + done.stderr).splitlines()]
 
     def messages(self, name: str | None = None) -> list[str]:
-        return [str(item["message"]) for item in self.lines(name)]
+        return [str(item["event"]) for item in self.lines(name)]
 
     def wait_for(self, message: str, *, times: int = 1, seconds: float = 30, name: str | None = None) -> None:
         """Wait until messages with this text were printed so many times."""

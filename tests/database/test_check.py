@@ -136,10 +136,10 @@ def test_urls_that_lead_to_different_databases_are_refused(managed: Any) -> None
 def test_a_missing_or_broken_setting_is_named_without_its_value(shared: Any) -> None:
     status, lines = shared.check("", APP)
     assert status == 1
-    assert lines[0]["message"].startswith("DATABASE_URL: not set")
+    assert lines[0]["event"].startswith("DATABASE_URL: not set")
     status, lines = shared.check("postgresql://boss:se@cret@host/db", APP)
     assert status == 1
-    assert "cret" not in lines[0]["message"].replace("secret", "")
+    assert "cret" not in lines[0]["event"].replace("secret", "")
 
 
 @pytest.mark.parametrize(("number", "names"), [(130014, ["version-too-old"]), (140000, []), (170012, [])])

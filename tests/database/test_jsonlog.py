@@ -51,21 +51,21 @@ def test_comments_names_and_parameters_stay(text: str, clean: str) -> None:
 @given(st.dictionaries(st.sampled_from(["message", "detail", "statement", "context", "state_code", "pid"]), st.text()))
 def test_every_record_becomes_a_line(record: dict[str, str]) -> None:
     fields = jsonlog.parse(json.dumps(record))
-    assert list(fields)[:4] == ["timestamp", "level", "component", "message"]
+    assert list(fields)[:4] == ["timestamp", "level", "logger", "event"]
 
 
 @given(st.text())
 def test_text_that_is_no_record_becomes_a_message(text: str) -> None:
-    assert jsonlog.early(text)["component"] == "database"
+    assert jsonlog.early(text)["logger"] == "database"
 
 
 def test_output_before_the_collector_keeps_its_time_level_and_process() -> None:
     fields = jsonlog.early("2025-03-01 10:11:12.345 UTC [21] FATAL:  could not create lock file")
     assert fields == {
-        "timestamp": "2025-03-01T10:11:12.345Z", "level": "error", "component": "database",
-        "message": "could not create lock file", "pid": 21,
+        "timestamp": "2025-03-01T10:11:12.345Z", "level": "error", "logger": "database",
+        "event": "could not create lock file", "pid": 21,
     }  # fmt: skip
 
 
 def test_a_long_text_is_cut_and_its_length_told() -> None:
-    assert str(jsonlog.parse(json.dumps({"message": "x" * 20_000}))["message"]).endswith("… (20000 characters)")
+    assert str(jsonlog.parse(json.dumps({"message": "x" * 20_000}))["event"]).endswith("… (20000 characters)")

@@ -12,11 +12,11 @@ def test_every_line_is_json_in_the_projects_form(shared: Any) -> None:
     lines = shared.lines()
     assert lines
     for item in lines:
-        assert list(item)[:4] == ["timestamp", "level", "component", "message"]
-        assert item["component"] == "database"
+        assert list(item)[:4] == ["timestamp", "level", "logger", "event"]
+        assert item["logger"] == "database"
         assert item["level"] in {"debug", "info", "warning", "error", "critical"}
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", item["timestamp"])
-    messages = [item["message"] for item in lines]
+    messages = [item["event"] for item in lines]
     assert any("performing post-bootstrap initialization" in text for text in messages), "initdb's own words"
     assert any("redirecting log output" in text for text in messages), "what the server says before its collector runs"
 
@@ -42,14 +42,14 @@ def test_no_password_verifier_or_value_is_logged(shared: Any, passwords: dict[st
     shared.sql("DROP TABLE account; SELECT pg_sleep(0); DO $$ BEGIN RAISE LOG 'end of the test'; END $$")
     shared.wait_for("end of the test")
 
-    printed = [item for item in shared.lines() if item["message"] != "end of the test"]
+    printed = [item for item in shared.lines() if item["event"] != "end of the test"]
     leaks = [item for item in printed if SECRET in str(item) or "SCRAM-SHA-256$" in str(item)]
     assert not leaks
     text = str(printed)
     assert not [password for password in passwords.values() if password in text]
     states = {item.get("sqlstate") for item in printed}
     assert {"42704", "23505", "23514", "22P02", "28P01"} <= states, "the errors themselves are in the log"
-    assert any(str(item["message"]).startswith("duration: ") for item in printed), "slow statements are in the log"
+    assert any(str(item["event"]).startswith("duration: ") for item in printed), "slow statements are in the log"
 
 
 def test_the_log_directory_stays_small_under_a_flood(shared: Any) -> None:

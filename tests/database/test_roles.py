@@ -16,7 +16,7 @@ UNCHANGED = "roles are as wanted: nothing changed"
 
 def test_a_second_run_changes_nothing_and_says_so(shared: Any, document: Document) -> None:
     (only,) = shared.roles(document())
-    assert (only["message"], only["changes"]) == (UNCHANGED, 0)
+    assert (only["event"], only["changes"]) == (UNCHANGED, 0)
 
 
 def test_every_role_logs_in_over_tcp_whatever_is_in_its_password(shared: Any, passwords: dict[str, str]) -> None:
@@ -95,7 +95,7 @@ def test_a_password_rotates_with_its_sessions_open_and_the_other_role_untouched(
         session.stdin.write("SELECT 'before';\n")
         session.stdin.flush()
         assert session.stdout.readline() == "before\n"
-        changed = [item["message"] for item in shared.roles(document(app_a="rotated"))]
+        changed = [item["event"] for item in shared.roles(document(app_a="rotated"))]
         assert changed == ["changed the password of role app_a", "roles are as wanted"]
         session.stdin.write("SELECT 'after';\n")
         session.stdin.flush()
@@ -119,7 +119,7 @@ def test_what_was_changed_by_hand_is_repaired(shared: Any, document: Document, p
         "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public REVOKE INSERT ON TABLES FROM app"
     )
     assert len(shared.roles(document())) > 12
-    assert [item["message"] for item in shared.roles(document())] == [UNCHANGED]
+    assert [item["event"] for item in shared.roles(document())] == [UNCHANGED]
     for statement in ("CREATE TABLE other (id int)", "TRUNCATE strange", "CREATE DATABASE mine", "SET ROLE owner"):
         assert shared.over_tcp("app_a", passwords["app_a"], statement).returncode != 0
     used = shared.over_tcp("app_b", passwords["app_b"], "INSERT INTO strange DEFAULT VALUES; SELECT one FROM seen")
@@ -163,4 +163,4 @@ def test_without_a_server_the_job_gives_up_in_time_and_says_where_to_look(databa
     began = time.monotonic()
     lines = database.roles(document(), succeeds=False, options=("-e", "WAIT_TIMEOUT=1"))
     assert time.monotonic() - began < 20
-    assert "no server accepted connections within 1 s" in lines[-1]["message"]
+    assert "no server accepted connections within 1 s" in lines[-1]["event"]

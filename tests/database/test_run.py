@@ -16,7 +16,7 @@ READY = "database system is ready to accept connections"
 def seconds_to_ready(database: Any) -> float:
     """From the container's start to the last word that the server is ready."""
     started = datetime.fromisoformat(database.state("StartedAt")[:23] + "+00:00")
-    ready = [item["timestamp"] for item in database.lines() if item["message"] == READY][-1]
+    ready = [item["timestamp"] for item in database.lines() if item["event"] == READY][-1]
     return (datetime.fromisoformat(ready.replace("Z", "+00:00")) - started).total_seconds()
 
 
@@ -146,7 +146,7 @@ def test_stale_socket_and_lock_files_do_not_stop_a_start(database: Any) -> None:
     )
     database.create()
     database.wait_ready()
-    removed = [item["path"] for item in database.lines() if item["message"] == "removed what a killed server left"]
+    removed = [item["path"] for item in database.lines() if item["event"] == "removed what a killed server left"]
     assert removed == ["/run/postgresql/.s.PGSQL.5432", "/run/postgresql/.s.PGSQL.5432.lock"]
 
 
