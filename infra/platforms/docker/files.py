@@ -40,7 +40,7 @@ def create(
         name=stack.object_name(name),
         labels=[
             docker.VolumeLabelArgs(label=label, value=value)
-            for label, value in stack.labels(service.name, service.release).items()
+            for label, value in stack.labels(f"{service.name}-files", service.release).items()
         ],
         opts=stack.options(),
     )
@@ -65,7 +65,7 @@ def create(
         must_run=False,
         attach=True,
         logs=True,
-        labels=workload.labels(stack.labels(service.name, service.release)),
+        labels=workload.labels(stack.labels(f"{service.name}-files", service.release)),
         opts=stack.container_options(Ready()),
     )
     return volume, job.finished(stack, name, container)
