@@ -7,7 +7,7 @@ local M = {}
 
 local NO_LIVE_UPSTREAM = -3  -- nginx's NGX_BUSY
 
-local seen            -- the text that `peers` was parsed from
+local version         -- of the text that `peers` was parsed from
 local release = ""
 local peers = {}
 local count = 0
@@ -23,13 +23,15 @@ local function parse(text)
         number = number + 1
         list[number] = { address = address, port = tonumber(port), name = address .. ":" .. port }
     end
-    seen, release, peers, count = text, first, list, number
+    release, peers, count = first, list, number
 end
 
+-- A number tells whether there is news: it is cheaper to read than the text.
 local function refresh()
-    local text = dict:get("peers") or ""
-    if text ~= seen then
-        parse(text)
+    local number = dict:get("version")
+    if number ~= version then
+        parse(dict:get("peers") or "")
+        version = number
     end
 end
 
@@ -54,22 +56,28 @@ local function mark_failed(name)
     dict:delete("trial:" .. name)
 end
 
+-- The text first: whoever sees the new number reads the new text.
+function M.put(text)
+    local stored, why = dict:set("peers", text)
+    if not stored then
+        return nil, why
+    end
+    return dict:incr("version", 1, 0)
+end
+
 -- Called once, by the master: what the watcher last wrote, so that a restarted Nginx needs nobody to tell it.
 function M.load(path, seconds)
     avoid_for = seconds
     if not dict:get("peers") then
         local file = io.open(path)
         if file then
-            dict:set("peers", file:read("*a"))
+            M.put(file:read("*a"))
             file:close()
         end
     end
     refresh()
 end
 
-function M.put(text)
-    return dict:set("peers", text)
-end
 
 function M.get()
     return dict:get("peers") or ""
