@@ -131,8 +131,8 @@ def test_a_dead_replica_costs_almost_nothing_and_is_back_soon_after_it_recovers(
     gateway = stage.gateway()
     peers = [stage.peer("both"), stage.peer("both")]
     gateway.use("both", *(f"{peer.name}:8000" for peer in peers))
-    assert len({gateway.ask("/x").document()["peer"] for _ in range(8)}) == 2, "round robin"
-    # Its network is taken away: nothing refuses, a connection just hangs.
+    # Its network is taken away: nothing refuses, a connection just hangs. No connection to it is open yet; a POST that
+    # was sent on one would be lost with the peer, and rightly not be sent again.
     run_docker("network", "disconnect", stage.network, peers[0].name)
     try:
         with Load(gateway) as load:
