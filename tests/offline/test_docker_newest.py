@@ -60,7 +60,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         subprocess.run(["docker", "load"], env=found, input=image, check=True, timeout=300, capture_output=True)
         yield found
     finally:
-        daemon.terminate()
+        daemon.kill()  # it heeds nothing gentler while it waits; the daemon in it dies with it
         daemon.wait(30)
         shutil.rmtree(tree, ignore_errors=True)
 
