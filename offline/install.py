@@ -138,6 +138,7 @@ def build_cli(destination: Path, progress: Progress, environment: Mapping[str, s
         stamp.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".building-") as folder:
             made = Path(folder) / "pulumi"
+            progress("building the Pulumi command line from its Go module; some minutes where nothing is cached")
             counted = _Counted(progress)
             try:
                 follow(
