@@ -78,10 +78,10 @@ def rows() -> list[Row]:
             site.wait_for(lambda answer: answer.status == 200)
             # Docker waits longer before each restart of a container that has run for less than 10 s.
             time.sleep(11)
-    pages, agains, unanswered = zip(*found, strict=True)
+    pages, returns, unanswered = zip(*found, strict=True)
     return [
         Row("app's process killed under load: first page", statistics.median(pages) * 1000, 300, "ms", spread(pages)),
-        Row("app ready again: first real answer", statistics.median(agains), 1.5, "s", spread(agains)),
+        Row("app ready again: first real answer", statistics.median(returns), 1.5, "s", spread(returns)),
         Row(
             "app's process killed under load: requests not answered",
             sum(unanswered),
