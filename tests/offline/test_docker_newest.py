@@ -19,7 +19,7 @@ from tests.offline.docker_daemon import BASE, HOST_VARIABLE
 
 HERE = Path(__file__).parent
 # Empty: the mirror that mmdebstrap takes by itself.
-MIRROR = os.environ.get("SCAFFOLD_TEST_DEBIAN_MIRROR")
+MIRROR = os.environ.get("SCAFFOLD_TEST_DEBIAN_MIRROR", "").split()
 PACKAGES = "docker.io,docker-cli,iptables,ca-certificates,procps"
 SUITES = ("test_docker_daemon_container.py", "test_docker_daemon_objects.py")
 
@@ -33,7 +33,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     subprocess.run(
         [
             "mmdebstrap", "--mode=root", "--variant=apt", '--aptopt=Acquire::Check-Valid-Until "false"',
-            '--aptopt=Apt::Install-Recommends "false"', f"--include={PACKAGES}", "sid", tree, *([MIRROR] if MIRROR else []),
+            '--aptopt=Apt::Install-Recommends "false"', f"--include={PACKAGES}", "sid", tree, *MIRROR,
         ],
         check=True, timeout=900, capture_output=True,
     )  # fmt: skip
