@@ -6,24 +6,23 @@ import difflib
 import functools
 import hashlib
 import hmac
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import urlsplit
 
 import pulumi
 import yaml
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
+from infra import values
+
 PROJECT_FILE = Path(__file__).resolve().parent.parent / "Pulumi.yaml"
 SECRETS = frozenset({"databaseOwnerUrl", "databaseUrl", "releaseKey", "secretKey"})
 """Settings that are set with --secret; Pulumi's own mark for them allows no default, so each would have to be set."""
-DEVELOPMENT_SECRETS = frozenset({"changeme", "dev", "development", "password", "secret", "test"})
-SECRET_KEY_LENGTH = 32
 
 Value = TypeVar("Value")
 
@@ -129,36 +128,36 @@ def read(given: Mapping[str, str]) -> Settings:
     settings = Settings(
         platform=reader.one_of("platform", "docker", "kubernetes"),
         environment=reader.one_of("environment", "development", "production"),
-        site_url=reader.checked("siteUrl", url_of_a_site),
-        site_name=reader.checked("siteName", one_line),
-        gateway_address=reader.checked("gatewayAddress", address),
+        site_url=reader.checked("siteUrl", values.url_of_a_site),
+        site_name=reader.checked("siteName", values.one_line),
+        gateway_address=reader.checked("gatewayAddress", values.address),
         gateway_port=reader.whole("gatewayPort", 1, 65535),
-        trusted_proxies=reader.each("trustedProxies", network),
+        trusted_proxies=reader.each("trustedProxies", values.network),
         replicas=reader.whole("replicas", 1, 20),
         web_workers=reader.whole("webWorkers", 1, 64),
         web_threads=reader.whole("webThreads", 1, 64),
         web_memory=reader.whole("webMemory", 128, 65536),
-        web_cpus=reader.checked("webCpus", processors),
-        warm_paths=reader.each("warmPaths", url_path),
+        web_cpus=reader.checked("webCpus", values.processors),
+        warm_paths=reader.each("warmPaths", values.url_path),
         ready_seconds=reader.whole("readySeconds", 5, 3600),
         drain_seconds=reader.whole("drainSeconds", 1, 3600),
         log_level=reader.one_of("logLevel", "debug", "info", "warning", "error"),
         debug=reader.truth("debug"),
         password_login_enabled=reader.truth("passwordLoginEnabled"),
         psycopg=reader.one_of("psycopg", "binary", "c"),
-        sqlalchemy_engine_options=reader.checked("sqlalchemyEngineOptions", json_object),
+        sqlalchemy_engine_options=reader.checked("sqlalchemyEngineOptions", values.json_object),
         managed_database=reader.managed_database(),
         database_memory=reader.whole("databaseMemory", 128, 1048576),
-        database_cpus=reader.checked("databaseCpus", processors),
+        database_cpus=reader.checked("databaseCpus", values.processors),
         database_password_version=reader.whole("databasePasswordVersion", 1, 1000000),
-        secret_key=reader.secret("secretKey", long_secret),
+        secret_key=reader.secret("secretKey", values.long_secret),
         secret_key_version=reader.whole("secretKeyVersion", 1, 1000000),
         maintenance_message=reader.text("maintenanceMessage"),
-        maintenance_contact_email=reader.checked("maintenanceContactEmail", mail_address),
+        maintenance_contact_email=reader.checked("maintenanceContactEmail", values.mail_address),
         maintenance_contact_label=reader.text("maintenanceContactLabel"),
-        maintenance_contact_link=reader.checked("maintenanceContactLink", contact_link),
-        docker_host=reader.checked("dockerHost", docker_host),
-        base_image=reader.checked("baseImage", image_reference),
+        maintenance_contact_link=reader.checked("maintenanceContactLink", values.contact_link),
+        docker_host=reader.checked("dockerHost", values.docker_host),
+        base_image=reader.checked("baseImage", values.image_reference),
         protect_data=reader.truth("protectData"),
     )
     reader.refuse_in_production(settings)
@@ -234,13 +233,13 @@ class Reader:
 
     def each(self, key: str, check: Callable[[str], str]) -> tuple[str, ...]:
         """Return a list of texts, each passed by a check."""
-        values: list[str] = []
+        checked: list[str] = []
         for value in self.raw(key):
             try:
-                values.append(check(str(value)))
+                checked.append(check(str(value)))
             except ValueError as wanted:
                 self.problem(key, f"a list in which each is {wanted}", value)
-        return tuple(values)
+        return tuple(checked)
 
     def secret(self, key: str, check: Callable[[str], str]) -> ConfiguredSecret | None:
         """Return a configured secret with its keyed fingerprint, or None where it is not set."""
@@ -265,8 +264,8 @@ class Reader:
 
     def managed_database(self) -> ManagedDatabase | None:
         """Return the managed database, or None where this stack runs its own; both URLs go together."""
-        url = self.secret("databaseUrl", database_url)
-        owner = self.secret("databaseOwnerUrl", database_url)
+        url = self.secret("databaseUrl", values.database_url)
+        owner = self.secret("databaseOwnerUrl", values.database_url)
         both = [bool(self.text("databaseUrl")), bool(self.text("databaseOwnerUrl"))]
         if any(both) and not all(both):
             missing = "databaseOwnerUrl" if both[0] else "databaseUrl"
@@ -277,7 +276,7 @@ class Reader:
         if url is None or owner is None:
             return None
         place = urlsplit(self.text("databaseUrl"))
-        return ManagedDatabase(url, owner, place.hostname or "", port_or_none(place) or 5432)
+        return ManagedDatabase(url, owner, place.hostname or "", values.port_or_none(place) or 5432)
 
     def refuse_in_production(self, settings: Settings) -> None:
         """Keep a problem for each value that only a development stack may have."""
@@ -301,125 +300,3 @@ class Reader:
         """Raise SettingsError if anything was wrong."""
         if self.problems:
             raise SettingsError(self.problems)
-
-
-def url_of_a_site(value: str) -> str:
-    """Check scheme, host and port and nothing else; lower case, without a slash at the end."""
-    place = urlsplit(value)
-    wanted = "scheme and host, such as https://app.example.com, without path, user or query"
-    port = port_or_none(place)
-    host = place.hostname or ""
-    if port == 0 or place.scheme not in ("http", "https") or not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host):
-        raise ValueError(wanted)
-    if place.path not in ("", "/") or place.query or place.fragment or place.username is not None:
-        raise ValueError(wanted)
-    default = {"http": 80, "https": 443}[place.scheme]
-    return f"{place.scheme}://{host}" + (f":{port}" if port and port != default else "")
-
-
-def port_or_none(place: SplitResult) -> int | None:
-    """Return the port of a URL, None where it names none, 0 where it is none."""
-    try:
-        return place.port
-    except ValueError:
-        return 0
-
-
-def one_line(value: str) -> str:
-    """Check that there is text and that it is one line."""
-    if not value.strip() or not value.isprintable():
-        raise ValueError("one line of text")
-    return value.strip()
-
-
-def address(value: str) -> str:
-    """Check an IP address of this machine."""
-    try:
-        return str(ipaddress.ip_address(value))
-    except ValueError:
-        raise ValueError("an IP address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them") from None
-
-
-def network(value: str) -> str:
-    """Check a CIDR range."""
-    try:
-        return str(ipaddress.ip_network(value))
-    except ValueError:
-        raise ValueError("a CIDR range with no host bits set, such as 10.0.0.0/8 or 192.0.2.7/32") from None
-
-
-def processors(value: str) -> str:
-    """Check a number of processors in the one spelling that the docker provider settles on."""
-    if not re.fullmatch(r"[0-9]{1,3}\.[0-9]", value) or value == "0.0":
-        raise ValueError("a number with one decimal, such as 0.5 or 2.0")
-    return value
-
-
-def url_path(value: str) -> str:
-    """Check an absolute path of the site."""
-    if not re.fullmatch(r"/[A-Za-z0-9/._~-]*", value) or value.startswith("//"):
-        raise ValueError("a path that starts with one /, without query")
-    return value
-
-
-def json_object(value: str) -> str:
-    """Check a JSON object, or nothing; return it in one spelling."""
-    if not value:
-        return ""
-    try:
-        options = json.loads(value)
-    except ValueError:
-        options = None
-    if not isinstance(options, dict):
-        raise ValueError(  # noqa: TRY004 - a wrong value, not a wrong call
-            'a JSON object, such as {"pool_size":5}'
-        )
-    return json.dumps(options, sort_keys=True, separators=(",", ":"))
-
-
-def database_url(value: str) -> str:
-    """Check the URL of a PostgreSQL database as SQLAlchemy takes it."""
-    place = urlsplit(value)
-    complete = bool(place.hostname and place.username and place.password and port_or_none(place) != 0)
-    if place.scheme != "postgresql+psycopg" or not complete or not place.path.strip("/"):
-        raise ValueError(
-            "postgresql+psycopg://user:password@host:port/database, with @:/% in the password percent-encoded"
-        )
-    if any(character.isspace() for character in unquote(value)):
-        raise ValueError("a URL without white space")
-    return value
-
-
-def long_secret(value: str) -> str:
-    """Check a key that nobody guesses."""
-    if len(value) < SECRET_KEY_LENGTH or value.lower() in DEVELOPMENT_SECRETS or len(set(value)) < 8:
-        raise ValueError(f"{SECRET_KEY_LENGTH} random characters or more; leave it out and one is generated")
-    return value
-
-
-def mail_address(value: str) -> str:
-    """Check a mail address, or nothing."""
-    if value and not re.fullmatch(r"[^@\s<>\"']+@[^@\s<>\"']+", value):
-        raise ValueError("a mail address, or nothing")
-    return value
-
-
-def contact_link(value: str) -> str:
-    """Check an https or mailto link, or nothing; a javascript: link on the page would be an attack."""
-    if value and not re.fullmatch(r"(https?://|mailto:)[^\s<>\"']+", value):
-        raise ValueError("an https:// or mailto: link, or nothing")
-    return value
-
-
-def docker_host(value: str) -> str:
-    """Check a Docker daemon's address, or nothing."""
-    if value and not re.fullmatch(r"(unix:///|tcp://|ssh://)\S+", value):
-        raise ValueError("unix:///path, tcp://host:port or ssh://user@host, or nothing")
-    return value
-
-
-def image_reference(value: str) -> str:
-    """Check the name of an image."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*(@sha256:[0-9a-f]{64})?", value):
-        raise ValueError("an image reference, such as debian:trixie-slim")
-    return value

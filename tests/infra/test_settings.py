@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra import settings
+from infra import settings, values
 from infra.settings import SettingsError, read
 
 RELEASE_KEY = "ab" * 32
@@ -159,7 +159,7 @@ def test_any_text_is_taken_or_refused_by_name(values: dict[str, str]) -> None:
 
 @given(st.integers(1, 65535), st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?(\.[a-z]{2,6}){0,2}", fullmatch=True))
 def test_a_site_url_keeps_its_meaning(port: int, host: str) -> None:
-    url = settings.url_of_a_site(f"https://{host.upper()}:{port}/")
+    url = values.url_of_a_site(f"https://{host.upper()}:{port}/")
     assert url == f"https://{host}" + ("" if port == 443 else f":{port}")
 
 

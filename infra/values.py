@@ -1,0 +1,133 @@
+"""Checks of single values: each returns the value in its one spelling, or raises ValueError saying what it wanted."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from urllib.parse import SplitResult, unquote, urlsplit
+
+DEVELOPMENT_SECRETS = frozenset({"changeme", "dev", "development", "password", "secret", "test"})
+SECRET_KEY_LENGTH = 32
+
+
+def url_of_a_site(value: str) -> str:
+    """Check scheme, host and port and nothing else; lower case, without a slash at the end."""
+    place = urlsplit(value)
+    wanted = "scheme and host, such as https://app.example.com, without path, user or query"
+    port = port_or_none(place)
+    host = place.hostname or ""
+    if port == 0 or place.scheme not in ("http", "https") or not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host):
+        raise ValueError(wanted)
+    if place.path not in ("", "/") or place.query or place.fragment or place.username is not None:
+        raise ValueError(wanted)
+    default = {"http": 80, "https": 443}[place.scheme]
+    return f"{place.scheme}://{host}" + (f":{port}" if port and port != default else "")
+
+
+def port_or_none(place: SplitResult) -> int | None:
+    """Return the port of a URL, None where it names none, 0 where it is none."""
+    try:
+        return place.port
+    except ValueError:
+        return 0
+
+
+def one_line(value: str) -> str:
+    """Check that there is text and that it is one line."""
+    if not value.strip() or not value.isprintable():
+        raise ValueError("one line of text")
+    return value.strip()
+
+
+def address(value: str) -> str:
+    """Check an IP address of this machine."""
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("an IP address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them") from None
+
+
+def network(value: str) -> str:
+    """Check a CIDR range."""
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError("a CIDR range with no host bits set, such as 10.0.0.0/8 or 192.0.2.7/32") from None
+
+
+def processors(value: str) -> str:
+    """Check a number of processors in the one spelling that the docker provider settles on."""
+    if not re.fullmatch(r"[0-9]{1,3}\.[0-9]", value) or value == "0.0":
+        raise ValueError("a number with one decimal, such as 0.5 or 2.0")
+    return value
+
+
+def url_path(value: str) -> str:
+    """Check an absolute path of the site."""
+    if not re.fullmatch(r"/[A-Za-z0-9/._~-]*", value) or value.startswith("//"):
+        raise ValueError("a path that starts with one /, without query")
+    return value
+
+
+def json_object(value: str) -> str:
+    """Check a JSON object, or nothing; return it in one spelling."""
+    if not value:
+        return ""
+    try:
+        options = json.loads(value)
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise ValueError(  # noqa: TRY004 - a wrong value, not a wrong call
+            'a JSON object, such as {"pool_size":5}'
+        )
+    return json.dumps(options, sort_keys=True, separators=(",", ":"))
+
+
+def database_url(value: str) -> str:
+    """Check the URL of a PostgreSQL database as SQLAlchemy takes it."""
+    place = urlsplit(value)
+    complete = bool(place.hostname and place.username and place.password and port_or_none(place) != 0)
+    if place.scheme != "postgresql+psycopg" or not complete or not place.path.strip("/"):
+        raise ValueError(
+            "postgresql+psycopg://user:password@host:port/database, with @:/% in the password percent-encoded"
+        )
+    if any(character.isspace() for character in unquote(value)):
+        raise ValueError("a URL without white space")
+    return value
+
+
+def long_secret(value: str) -> str:
+    """Check a key that nobody guesses."""
+    if len(value) < SECRET_KEY_LENGTH or value.lower() in DEVELOPMENT_SECRETS or len(set(value)) < 8:
+        raise ValueError(f"{SECRET_KEY_LENGTH} random characters or more; leave it out and one is generated")
+    return value
+
+
+def mail_address(value: str) -> str:
+    """Check a mail address, or nothing."""
+    if value and not re.fullmatch(r"[^@\s<>\"']+@[^@\s<>\"']+", value):
+        raise ValueError("a mail address, or nothing")
+    return value
+
+
+def contact_link(value: str) -> str:
+    """Check an https or mailto link, or nothing; a javascript: link on the page would be an attack."""
+    if value and not re.fullmatch(r"(https?://|mailto:)[^\s<>\"']+", value):
+        raise ValueError("an https:// or mailto: link, or nothing")
+    return value
+
+
+def docker_host(value: str) -> str:
+    """Check a Docker daemon's address, or nothing."""
+    if value and not re.fullmatch(r"(unix:///|tcp://|ssh://)\S+", value):
+        raise ValueError("unix:///path, tcp://host:port or ssh://user@host, or nothing")
+    return value
+
+
+def image_reference(value: str) -> str:
+    """Check the name of an image."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*(@sha256:[0-9a-f]{64})?", value):
+        raise ValueError("an image reference, such as debian:trixie-slim")
+    return value
