@@ -179,8 +179,8 @@ def test_a_killed_app_is_back_with_a_real_answer_soon(docker: Docker, image: Ima
 
 def test_a_killed_worker_is_replaced_and_nobody_else_notices(docker: Docker, image: Image, ready: Urls) -> None:
     web = image.web(ready)
-    workers = children(web.pid)
-    assert len(workers) == 2
+    # The first worker answers while the second is still being forked.
+    workers = wait_until(lambda: len(alive := children(web.pid)) == 2 and alive, "two workers")
     os.kill(workers[0], signal.SIGKILL)
     wait_until(lambda: len(alive := children(web.pid)) == 2 and workers[0] not in alive, "a new worker")
     assert web.status("/") == 200
