@@ -153,9 +153,9 @@ def copy_program(folder: Path) -> None:
         else:
             shutil.copy(source, folder / name)
     declared = (folder / "Pulumi.yaml").read_text()
-    renamed = re.sub(r"^name: .*$", f"name: {PROJECT}", declared, flags=re.MULTILINE)
-    renamed = re.sub(r"virtualenv: .*$", f"virtualenv: {sys.prefix}", renamed, flags=re.MULTILINE)
-    assert renamed.count(PROJECT) == renamed.count(sys.prefix) == 1
+    renamed, names = re.subn(r"^name: .*$", f"name: {PROJECT}", declared, flags=re.MULTILINE)
+    renamed, environments = re.subn(r"virtualenv: .*$", f"virtualenv: {sys.prefix}", renamed, flags=re.MULTILINE)
+    assert names == environments == 1
     (folder / "Pulumi.yaml").write_text(renamed)
 
 
