@@ -50,10 +50,14 @@ def address(value: str) -> str:
 
 def network(value: str) -> str:
     """Check a CIDR range."""
+    wanted = "a CIDR range with no host bits set that does not hold everybody, such as 10.0.0.0/8 or 192.0.2.7/32"
     try:
-        return str(ipaddress.ip_network(value))
+        found = ipaddress.ip_network(value)
     except ValueError:
-        raise ValueError("a CIDR range with no host bits set, such as 10.0.0.0/8 or 192.0.2.7/32") from None
+        raise ValueError(wanted) from None
+    if found.prefixlen == 0 or value == "255.255.255.255/32":
+        raise ValueError(wanted)
+    return str(found)
 
 
 def processors(value: str) -> str:

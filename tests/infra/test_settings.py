@@ -46,6 +46,7 @@ def test_the_defaults_make_a_development_stack() -> None:
         ("gatewayPort", "eighty", "a whole number"),
         ("replicas", "true", "a whole number"),
         ("trustedProxies", '["10.0.0.1/8"]', "no host bits"),
+        ("trustedProxies", '["0.0.0.0/0"]', "does not hold everybody"),
         ("trustedProxies", '"10.0.0.0/8"', "a list"),
         ("webCpus", "0.50", "one decimal"),
         ("webCpus", "0.0", "one decimal"),
