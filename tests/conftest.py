@@ -74,30 +74,32 @@ def docker(run_id: str) -> Iterator[Docker]:
 
 
 def build(name: str) -> str:
-    """Build the image of one folder as the test tag and return the tag; cached layers make it quick."""
-    tag = f"scaffold-{name}:test"
+    """Build the image of one folder and return its id; cached layers make it quick.
+
+    It gets no tag: that would be another run's too, which may test another working tree at the same time.
+    """
     environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
     done = subprocess.run(
-        ["docker", "build", "-q", "-t", tag, str(ROOT / name)],
+        ["docker", "build", "-q", str(ROOT / name)],
         capture_output=True, text=True, timeout=1500, check=False, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, f"{name}: {done.stdout[-4000:]}{done.stderr[-4000:]}"
-    return tag
+    return done.stdout.strip()
 
 
 @pytest.fixture(scope="session")
 def app_image(docker: Docker) -> str:
-    """The tag of the app image, built from the working tree."""
+    """The id of the app image, built from the working tree."""
     return build("app")
 
 
 @pytest.fixture(scope="session")
 def gateway_image(docker: Docker) -> str:
-    """The tag of the gateway image, built from the working tree."""
+    """The id of the gateway image, built from the working tree."""
     return build("gateway")
 
 
 @pytest.fixture(scope="session")
 def database_image(docker: Docker) -> str:
-    """The tag of the database image, built from the working tree."""
+    """The id of the database image, built from the working tree."""
     return build("database")
