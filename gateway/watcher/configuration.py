@@ -24,6 +24,7 @@ class Surroundings:
     """What the configuration needs to know of the container: directories as text, and the sockets to listen on."""
 
     runtime: str
+    spool: str
     page: str
     lua: str
     listen: tuple[str, ...]
@@ -33,6 +34,7 @@ def render(settings: Settings, template: str, surroundings: Surroundings) -> str
     """Return the configuration, with its own digest in it; raise KeyError for a placeholder nobody fills."""
     values = {
         "runtime": surroundings.runtime,
+        "spool": surroundings.spool,
         "page": surroundings.page,
         "lua": surroundings.lua,
         "workers": str(settings.workers),
@@ -54,7 +56,9 @@ def render(settings: Settings, template: str, surroundings: Surroundings) -> str
         "listen_default": lines(8, listen(surroundings.listen, default=settings.site_url is not None)),
         "hsts": lines(4, hsts(settings)),
         "hide_hsts": lines(4, ["proxy_hide_header Strict-Transport-Security;"] if hsts(settings) else []),
-        "answer": "proxy_pass http://application;" if settings.site_url else "return 502;",
+        "answer": answer(settings),
+        "answer_healthz": answer(settings, "/healthz"),
+        "answer_readyz": answer(settings, "/readyz"),
     }
     values["own_locations"] = own_locations(settings)
     digest = hashlib.sha256((template + repr(sorted(values.items()))).encode()).hexdigest()[:16]
@@ -76,6 +80,11 @@ def server_name(settings: Settings) -> str:
     return f'"{settings.host_name}"' if settings.site_url else '"unconfigured.invalid"'
 
 
+def answer(settings: Settings, path: str = "") -> str:
+    """Return the directive that has the application answer, at the path that was asked for or at this one."""
+    return f"proxy_pass http://application{path};" if settings.site_url else "return 502;"
+
+
 def listen(sockets: tuple[str, ...], *, default: bool) -> list[str]:
     """Return the listen directives of a server; one server of each socket is the default."""
     return [f"listen {socket}{' default_server ' + LISTEN_OPTIONS if default else ''};" for socket in sockets]
@@ -90,31 +99,36 @@ def hsts(settings: Settings) -> list[str]:
 
 def own_locations(settings: Settings) -> str:
     """Return the locations that every server has; headers are repeated, since a location with its own inherits none."""
-    headers = ["add_header X-Request-ID $request_name always;", *hsts(settings)]
-    headers += ["add_header X-Content-Type-Options nosniff always;", "add_header Cache-Control no-store always;"]
-    page = [
-        f"add_header Retry-After {settings.retry_after} always;",
-        "add_header Vary Accept always;",
-        "add_header Content-Security-Policy \"default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\" always;",
+    headers = [
+        "add_header X-Request-ID $request_name always;",
+        *hsts(settings),
+        "add_header Cache-Control no-store always;",
+        "add_header X-Content-Type-Options nosniff always;",
         "add_header X-Frame-Options DENY always;",
         "add_header Referrer-Policy no-referrer always;",
         "add_header X-Robots-Tag noindex always;",
         'add_header Cross-Origin-Opener-Policy "same-origin" always;',
         'add_header Cross-Origin-Resource-Policy "same-origin" always;',
+    ]
+    few_words = [*headers, "add_header Content-Security-Policy \"default-src 'none'; frame-ancestors 'none'\" always;"]
+    page = [
+        *headers,
+        f"add_header Retry-After {settings.retry_after} always;",
+        "add_header Vary Accept always;",
+        "add_header Content-Security-Policy \"default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\" always;",
         'add_header Permissions-Policy "interest-cohort=(), geolocation=(), camera=(), microphone=()" always;',
     ]
     blocks = [
         (
             "location = /gateway/healthz",
-            ["access_log off;", *headers, "default_type text/plain;", 'return 200 "ok\\n";'],
+            ["access_log off;", *few_words, "default_type text/plain;", 'return 200 "ok\\n";'],
         ),
-        ("location ^~ /gateway/", [*headers, "default_type text/plain;", 'return 404 "404 Not Found\\n";']),
+        ("location ^~ /gateway/", [*few_words, "default_type text/plain;", 'return 404 "404 Not Found\\n";']),
         (
             "location = /.gateway/unavailable",
             [
                 "internal;",
-                *headers,
                 *page,
                 "etag off;",
                 "if_modified_since off;",
@@ -124,7 +138,7 @@ def own_locations(settings: Settings) -> str:
         ),
         (
             "location = /.gateway/refused",
-            ["internal;", *headers, 'content_by_lua_block { require("gateway.refusal").serve() }'],
+            ["internal;", *few_words, 'content_by_lua_block { require("gateway.refusal").serve() }'],
         ),
     ]
     return "\n".join(f"        {opening} {{\n{lines(12, body)}\n        }}" for opening, body in blocks)

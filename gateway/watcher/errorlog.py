@@ -11,7 +11,8 @@ from watcher import journal
 
 ENTRY = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(\w+)\] (\d+)#\d+: (?:\*(\d+) )?(.*)", re.DOTALL)
 CONTEXT = re.compile(r', (client|server|request|upstream|host|referrer|subrequest): ("(?:[^"\\]|\\.)*"|[^,"]*)')
-QUERY = re.compile(r"\?[^\s\"']*")
+# To the next blank; a quotation mark that ends the field stays, one inside the query does not end it.
+QUERY = re.compile(r"""\?\S*?(?=["']?,?(?:\s|\Z))""")
 LEVELS = {"debug": "debug", "info": "info", "notice": "info", "warn": "warning", "error": "error"}
 LONGEST_ENTRY = 16384
 
@@ -27,7 +28,8 @@ def fields(entry: str) -> tuple[str, str, dict[str, object]]:
     if connection:
         extra["connection"] = int(connection)
         for name, value in CONTEXT.findall(message):
-            extra[name] = value.strip('"')
+            # Nginx escapes nothing in the referrer, which comes last: what it says of other fields is not believed.
+            extra.setdefault(name, value.strip('"'))
         message = CONTEXT.sub("", message)
     return LEVELS.get(level, "critical"), message, extra
 

@@ -44,7 +44,7 @@ class Gateway:
         self._settings = Settings()
         self._problem = ""
         self._template = (layout.image / "nginx.conf.tmpl").read_text(encoding="utf-8")
-        self._surroundings = configuration.Surroundings("", "", "", ())
+        self._surroundings = configuration.Surroundings("", "", "", "", ())
         self._digest = ""
         self._started = False
         self._stopping = False
@@ -55,11 +55,12 @@ class Gateway:
     def start(self) -> None:
         """Take up what was last applied and start Nginx; raise OSError, NginxError."""
         with self._lock:
-            for directory in (self.layout.runtime, self.layout.runtime / "body", self.layout.runtime / "proxy"):
+            for directory in (self.layout.runtime, self.layout.spool):
                 directory.mkdir(mode=0o700, exist_ok=True)
             self._store.prepare()
             self._surroundings = configuration.Surroundings(
                 runtime=str(self.layout.runtime),
+                spool=str(self.layout.spool),
                 page=str(self.layout.current / files.PAGE),
                 lua=str(self.layout.image / "lua"),
                 listen=self.nginx.open_sockets(),

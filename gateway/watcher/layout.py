@@ -8,10 +8,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Layout:
-    """The three directories and the files in them."""
+    """The directories and the files in them.
+
+    What the gateway itself needs and what clients send are on two file systems: clients can fill theirs.
+    """
 
     state: Path = Path("/var/lib/gateway")
-    runtime: Path = Path("/tmp/gateway")  # noqa: S108 - a temporary file system of this container alone
+    runtime: Path = Path("/dev/shm/gateway")  # noqa: S108 - memory of this container alone
+    spool: Path = Path("/tmp/gateway")  # noqa: S108 - a temporary file system of this container alone
     image: Path = Path("/usr/lib/gateway")
 
     @property

@@ -16,7 +16,6 @@ LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 HOST_NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*", re.ASCII)
 SIZE = re.compile(r"([1-9][0-9]{0,6})([km])", re.ASCII)
 UNITS = {"k": 1024, "m": 1024 * 1024}
-EVERYBODY_HERE = ipaddress.ip_network("255.255.255.255/32")
 LARGEST_BODY = 1024 * 1024 * 1024
 
 
@@ -155,8 +154,6 @@ def networks(value: object) -> tuple[str, ...]:
             raise ValueError(f"got {shown(entry)} in it, {wanted}: {error}") from error
         if network.prefixlen == 0:
             raise ValueError(f"got {shown(entry)} in it, which trusts everybody: name the proxies' own networks")
-        if network == EVERYBODY_HERE:
-            raise ValueError(f"got {shown(entry)} in it, which is nobody's own address (and Nginx refuses it)")
         if str(network) == "255.255.255.255/32":
             # Nginx takes this address for one that it cannot read.
             raise ValueError(f"got {shown(entry)} in it, which is everybody on a network and no proxy")

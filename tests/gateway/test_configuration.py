@@ -18,7 +18,11 @@ from tests.gateway.stage import Stage
 
 TEMPLATE = (ROOT / "gateway" / "nginx.conf.tmpl").read_text(encoding="utf-8")
 SURROUNDINGS = Surroundings(
-    "/tmp/gateway", "/var/lib/gateway/current/maintenance.html", "/usr/lib/gateway/lua", ("0.0.0.0:8080", "[::]:8080")
+    runtime="/dev/shm/gateway",
+    spool="/tmp/gateway",
+    page="/var/lib/gateway/current/maintenance.html",
+    lua="/usr/lib/gateway/lua",
+    listen=("0.0.0.0:8080", "[::]:8080"),
 )
 label = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 host = st.one_of(
@@ -29,7 +33,7 @@ host = st.one_of(
 valid = st.fixed_dictionaries(
     {"site_url": st.builds("{}://{}".format, st.sampled_from(["http", "https"]), host)},
     optional={
-        "trusted_proxies": st.lists(st.ip_addresses().map(str), max_size=4),
+        "trusted_proxies": st.lists(st.ip_addresses().map(str).filter("255.255.255.255".__ne__), max_size=4),
         "max_body": st.builds("{}{}".format, st.integers(1, 1024), st.sampled_from(["k", "m"])),
         "retry_after": st.integers(1, 86400),
         "connect_timeout_ms": st.integers(10, 10000),
@@ -112,7 +116,10 @@ def test_nginx_takes_what_is_rendered(stage: Stage, tmp_path: Path) -> None:
     for number, text in enumerate(texts):
         (tmp_path / f"{number}.conf").write_text(text)
     tmp_path.chmod(0o755)
-    script = "mkdir /tmp/gateway; for f in /conf/*.conf; do nginx -t -q -c $f || { echo $f; exit 1; }; done; echo fine"
+    script = (
+        "mkdir /tmp/gateway /dev/shm/gateway; "
+        "for f in /conf/*.conf; do nginx -t -q -c $f || { echo $f; exit 1; }; done; echo fine"
+    )
     said = run_docker(
         "run", "--rm", *stage.label(), "-v", f"{tmp_path}:/conf:ro", stage.image, "bash", "-c", f"{script} 2>&1",
         timeout=60,

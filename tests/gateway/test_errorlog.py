@@ -28,6 +28,19 @@ def test_an_entry_becomes_fields_without_queries() -> None:
     assert "secret" not in str(fields)
 
 
+def test_a_referrer_forges_no_field_of_an_entry() -> None:
+    _, _, fields = errorlog.fields(
+        ENTRY.replace("http://x/?y=secret", 'http://x/", client: 6.6.6.6, server: "evil.test')
+    )
+    assert (fields["client"], fields["server"]) == ("10.0.0.1", "site.test")
+
+
+def test_a_quotation_mark_in_a_query_does_not_end_it() -> None:
+    _, _, fields = errorlog.fields(ENTRY.replace("SAMLResponse=", """a='b"c",d&SAMLResponse="""))
+    assert "secret" not in str(fields)
+    assert (fields["request"], fields["host"]) == ("GET /sls?… HTTP/1.1", "site.test")
+
+
 def test_lines_that_begin_no_entry_belong_to_the_one_before() -> None:
     text = f"{ENTRY}\nstack traceback:\n  in function\n{ENTRY}\n"
     assert [entry.count("\n") for entry in errorlog.entries(text)] == [2, 0]

@@ -234,6 +234,7 @@ def test_files_that_nginx_or_the_checks_refuse_change_nothing(own_gateway: Gatew
         ({**SETTINGS, "site_url": "http://x; return 200"}, "gateway.json: site_url: got"),
         ({**SETTINGS, "worker_proceses": 2}, 'unknown keys: "worker_proceses"'),
         ({**SETTINGS, "trusted_proxies": ["0.0.0.0/0"]}, "trusts everybody"),
+        ({**SETTINGS, "trusted_proxies": ["255.255.255.255"]}, "everybody on a network"),
     ):
         answer = own_gateway.apply(settings, page="<p>not this one</p>")
         assert answer.status == 422
@@ -296,6 +297,7 @@ def test_the_container_is_as_closed_as_it_should_be_and_small(own_gateway: Gatew
     owner = run_docker("exec", own_gateway.name, "stat", "-c", "%u:%g %a", "/var/lib/gateway")
     assert owner == "10002:10002 750"
     assert run_docker("diff", own_gateway.name) == ""
+    assert run_docker("exec", own_gateway.name, "sh", "-c", "find / -xdev -perm /6000 -type f 2>/dev/null; true") == ""
 
 
 def test_the_addresses_of_the_site_are_served_while_settings_are_reloaded(

@@ -29,6 +29,7 @@ from watcher.upstream import Peer, Upstream, UpstreamError
         ({"trusted_proxies": "10.0.0.0/8"}, "trusted_proxies: got"),
         ({"trusted_proxies": ["10.0.0.1/8"]}, "has host bits set"),
         ({"trusted_proxies": ["::/0"]}, "trusts everybody"),
+        ({"trusted_proxies": ["255.255.255.255"]}, "everybody on a network"),
         ({"trusted_proxies": ["fe80::1%eth0"]}, "trusted_proxies"),
         ({"max_body": "10mb"}, 'max_body: got "10mb", wanted a size such as 512k or 10m'),
         ({"max_body": "2000m"}, "max_body"),

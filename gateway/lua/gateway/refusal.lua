@@ -4,8 +4,9 @@ local negotiation = require "gateway.negotiation"
 local M = {}
 
 local WORDS = {
-    [400] = "Bad Request", [405] = "Method Not Allowed", [408] = "Request Timeout", [411] = "Length Required",
-    [413] = "Content Too Large", [414] = "URI Too Long", [421] = "Misdirected Request",
+    [400] = "Bad Request", [403] = "Forbidden", [404] = "Not Found", [405] = "Method Not Allowed", [408] = "Request Timeout", [411] = "Length Required",
+    [412] = "Precondition Failed", [413] = "Content Too Large", [414] = "URI Too Long",
+    [416] = "Range Not Satisfiable", [421] = "Misdirected Request",
     [431] = "Request Header Fields Too Large", [501] = "Not Implemented", [505] = "HTTP Version Not Supported",
 }
 
