@@ -10,8 +10,9 @@ from typing import Any
 # Nothing loaded at the start becomes garbage; looking for some takes an eighth of the start's time.
 gc.disable()
 
+from gunicorn import util  # type: ignore[import-untyped]  # noqa: E402
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # noqa: E402
-from scaffold import database, logs  # noqa: E402
+from scaffold import database, logs, refusal  # noqa: E402
 from scaffold.settings import SettingsError, load  # noqa: E402
 
 
@@ -22,6 +23,7 @@ class JsonLogger(Logger):  # type: ignore[misc]
         """Leave the handlers to the root logger."""
         self.error_log.propagate = True
         self.error_log.handlers = []
+        self.error_log.addFilter(logs.without_query)
 
     def reopen_files(self) -> None:
         """Do nothing: there are no files."""
@@ -34,6 +36,7 @@ except SettingsError as error:
     logs.report_uncaught(type(error), error, None)
     sys.exit(1)
 logs.configure(settings.log_level, settings.release)
+util.write_error = refusal.writer(settings)
 
 wsgi_app = "scaffold:create_app()"
 bind = "0.0.0.0:8000"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from types import TracebackType
 
@@ -12,6 +13,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from .settings import SettingsError
 
 log = structlog.stdlib.get_logger("scaffold")
+
+QUERY = re.compile(r"\?\S*")
 
 
 def add_release(release: str) -> Processor:
@@ -66,6 +69,12 @@ def configure(level: str = "INFO", release: str = "unreleased") -> None:
     logging.getLogger("alembic.runtime.plugins").setLevel("WARNING")
     logging.captureWarnings(True)
     sys.excepthook = report_uncaught
+
+
+def without_query(record: logging.LogRecord) -> bool:
+    """Cut the queries out of a record, which may carry what must not be kept; a filter for Gunicorn's own lines."""
+    record.msg, record.args = QUERY.sub("?…", record.getMessage()), ()
+    return True
 
 
 def report_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

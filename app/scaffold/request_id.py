@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from structlog.contextvars import bind_contextvars, clear_contextvars
+from werkzeug.wsgi import ClosingIterator
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -38,4 +39,5 @@ class RequestId:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             return start_response(status, [*headers, (HEADER, reference)], *rest)
 
-        return self.app(environ, start)
+        # Cleared in the end too: what Gunicorn says in this thread before the next request is not about this one.
+        return ClosingIterator(self.app(environ, start), clear_contextvars)

@@ -22,8 +22,8 @@ def content_security_policy(**changed: str) -> str:
     return "; ".join(f"{name} {value}" for name, value in policy.items())
 
 
-def init_app(app: Flask, settings: Settings) -> None:
-    """Add the headers to every response that does not set its own."""
+def every_answers(settings: Settings) -> dict[str, str]:
+    """Return the headers that every response has unless it sets its own."""
     headers = {
         "Content-Security-Policy": content_security_policy(),
         "X-Content-Type-Options": "nosniff",
@@ -35,6 +35,12 @@ def init_app(app: Flask, settings: Settings) -> None:
     }
     if settings.https:
         headers["Strict-Transport-Security"] = "max-age=31536000"
+    return headers
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Add the headers to every response."""
+    headers = every_answers(settings)
 
     @app.after_request
     def add_headers(response: Response) -> Response:

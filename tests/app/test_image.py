@@ -6,9 +6,13 @@ import http.client
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.app.conftest import PASSWORDS, SECRET_KEY, Docker, Image, Postgres, Urls, Web, wait_until
 
@@ -48,6 +52,42 @@ def test_a_hostile_host_changes_no_url_and_the_gateways_client_is_logged(web: We
 def test_a_long_request_line_is_taken(web: Web) -> None:
     assert web.ask("/healthz?SAMLRequest=" + "a" * 8000).status == 200
     assert web.ask("/healthz?SAMLRequest=" + "a" * 9000).status == 414
+
+
+@pytest.mark.parametrize(
+    ("line", "more", "status"),
+    [
+        ("GET /\u00ff?token=hunter2 HTTP/1.1", "", 400),
+        ("HUNTER2HUNTER2HUNTER2 / HTTP/1.1", "", 400),
+        (f"GET /?token=hunter2{'x' * 9000} HTTP/1.1", "", 414),
+        ("GET /?token=hunter2 HTTP/1.1", "".join(f"X-{number}: hunter2\r\n" for number in range(100)), 431),
+        ("GET /?token=hunter2 HTTP/1.1", "Transfer-Encoding: hunter2\r\n", 501),
+    ],
+)
+def test_what_gunicorn_refuses_is_answered_in_a_few_words_and_logged_as_nobodys(
+    web: Web, line: str, more: str, status: int
+) -> None:
+    before = len(web.lines())
+    # Every thread has answered a request with a reference, and none of them is this one's.
+    for number in range(40):
+        web.ask("/nowhere", X_Request_ID=f"somebody-else-{number}")
+    with socket.create_connection((web.address, 8000), 5) as connection:
+        connection.sendall(f"{line}\r\nHost: www.example.org\r\n{more}\r\n".encode("latin-1"))
+        answer = connection.makefile("rb").read()
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ")
+    assert body.startswith(f"{status} ")
+    assert "text/plain" in head
+    for header in ("Content-Security-Policy", "X-Content-Type-Options: nosniff", "Cache-Control: no-store"):
+        assert header in head
+    assert "hunter2" not in answer.decode().lower()
+
+    def refusals() -> list[dict[str, Any]]:
+        return [found for found in web.lines()[before:] if found["event"].startswith("Invalid request")]
+
+    (said,) = wait_until(refusals, "the line about it")
+    assert "request_id" not in said
+    assert "token=" not in json.dumps(web.lines())
 
 
 def test_nothing_secret_is_in_the_containers_description_or_its_logs(docker: Docker, web: Web) -> None:
