@@ -12,6 +12,8 @@ from infra.settings import Settings
 NAME = "gateway"
 PORT = 8080
 USER = 10002
+DRAIN_SECONDS = 30
+"""How long requests in flight may take when the gateway stops; no setting, since a changed one would replace it."""
 SECONDS_BEYOND_DRAINING = 5
 STATE = Volume("gateway")
 STATE_MOUNT = Mount(STATE.name, "/var/lib/gateway")
@@ -25,14 +27,14 @@ def service(settings: Settings) -> Service:
             image=images.gateway(settings),
             user=USER,
             limits=Limits(memory=256, cpus="2.0", open_files=8192),
-            env={"STOP_TIMEOUT": str(settings.drain_seconds)},
+            env={"STOP_TIMEOUT": str(DRAIN_SECONDS)},
             files=(maintenance.page(settings), public_file("gateway.json", document(settings))),
             mounts=(STATE_MOUNT,),
         ),
         port=PORT,
         probe=Probe(command=("probe-http", str(PORT), "/gateway/healthz")),
         reachable_from=(),
-        stop_seconds=settings.drain_seconds + SECONDS_BEYOND_DRAINING,
+        stop_seconds=DRAIN_SECONDS + SECONDS_BEYOND_DRAINING,
         published=Published(settings.gateway_address, settings.gateway_port),
         update=("python3", "-m", "watcher", "apply", "/run/files"),
     )

@@ -9,6 +9,7 @@ from infra.settings import Settings
 def of(settings: Settings, system: System) -> dict[str, str]:
     """Return the stack's outputs by name."""
     site = settings.site_url
+    address = f"[{settings.gateway_address}]" if ":" in settings.gateway_address else settings.gateway_address
     return {
         "siteUrl": site,
         "healthUrl": f"{site}/healthz",
@@ -16,6 +17,6 @@ def of(settings: Settings, system: System) -> dict[str, str]:
         "samlMetadataUrl": f"{site}/auth/login/saml/metadata",
         "samlAcsUrl": f"{site}/auth/login/saml/acs",
         "samlSlsUrl": f"{site}/auth/login/saml/sls",
-        "gatewayAddress": f"{settings.gateway_address}:{settings.gateway_port}",
+        "gatewayAddress": f"{address}:{settings.gateway_port}",
         "release": system.release,
     }

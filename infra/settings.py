@@ -189,7 +189,8 @@ class Reader:
             return entry["default"]
         kind = entry["type"]
         if kind == "string":
-            return text
+            # What is piped into `pulumi config set` ends with the newline of the command that made it.
+            return text.rstrip("\r\n")
         try:
             value = json.loads(text)
         except ValueError:

@@ -62,7 +62,7 @@ def network(value: str) -> str:
 
 def processors(value: str) -> str:
     """Check a number of processors in the one spelling that the docker provider settles on."""
-    if not re.fullmatch(r"[0-9]{1,3}\.[0-9]", value) or value == "0.0":
+    if not re.fullmatch(r"(0|[1-9][0-9]{0,2})\.[0-9]", value) or value == "0.0":
         raise ValueError("a number with one decimal, such as 0.5 or 2.0")
     return value
 

@@ -9,11 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 LABEL = "scaffold.test"
 
 Docker = Callable[..., str]
+
+# No deadline: other work on the machine is no failure. In CI the same examples every time: a new one is found where
+# somebody is there to look at it.
+settings.register_profile("project", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("project")
 
 
 def run_docker(*arguments: str, timeout: float = 120, check: bool = True) -> str:

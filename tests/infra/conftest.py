@@ -15,8 +15,10 @@ import pytest
 
 from infra import outputs, settings, system
 from infra.platforms import platform_of
+from infra.platforms.docker import daemon
 
 PROJECT, STACK = "scaffold", "unit"
+PROCESSORS = 2
 DEVELOPMENT = {"environment": "development"}
 
 CONTAINER = "docker:index/container:Container"
@@ -71,7 +73,7 @@ RunProgram = Callable[..., Declared]
 
 
 @pytest.fixture
-def run_program() -> Iterator[RunProgram]:
+def run_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunProgram]:
     """Run the whole program with the given configuration and return what it declared."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -84,6 +86,8 @@ def run_program() -> Iterator[RunProgram]:
 
     executor = ThreadPoolExecutor(max_workers=4, initializer=give_the_thread_a_loop)
     loop.set_default_executor(executor)
+
+    monkeypatch.setattr(daemon, "processors", lambda _host: PROCESSORS)
 
     def run(
         config: Mapping[str, str] | None = None,

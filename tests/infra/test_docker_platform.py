@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pulumi
 import pytest
@@ -110,6 +111,46 @@ def test_a_changed_secret_makes_a_new_release_and_an_unchanged_one_does_not(run_
     assert run_program(base | {"databasePasswordVersion": "2"}).outputs["release"] != one
     assert run_program(base | {"maintenanceMessage": "Back at noon."}).outputs["release"] != one
     assert run_program(base | {"replicas": "2"}).outputs["release"] == one
+
+
+def test_no_limit_is_above_what_the_machine_has(run_program: RunProgram) -> None:
+    declared = run_program({"webCpus": "64.0", "databaseCpus": "0.5"})
+    limits = {next(iter(kinds([name]))): inputs.get("cpus") for name, inputs in declared.of(CONTAINER).items()}
+    assert limits["web"] == limits["gateway"] == limits["migrate"] == "2.0"
+    assert limits["database"] == "0.5"
+
+
+def test_a_release_setting_leaves_the_gateways_container_as_it_is(run_program: RunProgram) -> None:
+    changed = {
+        "drainSeconds": "120",
+        "readySeconds": "20",
+        "siteUrl": "https://other.example.com",
+        "siteName": "Other",
+        "trustedProxies": '["10.0.0.0/8"]',
+        "replicas": "3",
+        "webMemory": "256",
+        "webCpus": "1.0",
+        "maintenanceMessage": "Back at noon.",
+        "logLevel": "debug",
+        "warmPaths": '["/", "/healthz"]',
+    }
+    assert run_program(changed).of(CONTAINER)["gateway"] == run_program().of(CONTAINER)["gateway"]
+
+
+def test_no_container_has_an_entrypoint_of_its_own(run_program: RunProgram) -> None:
+    # With one, the provider takes a container whose start failed for done.
+    containers = run_program().of(CONTAINER)
+    assert len(containers) == 8
+    assert [name for name, inputs in containers.items() if inputs.get("entrypoints")] == []
+
+
+def test_the_context_chosen_for_the_command_line_means_nothing(
+    docker: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"currentContext": "elsewhere"}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("DOCKER_CONTEXT", raising=False)
+    assert daemon.processors("") > 0
 
 
 def test_a_failed_job_is_removed_and_fails_the_update_with_its_last_words(

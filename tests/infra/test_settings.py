@@ -50,6 +50,7 @@ def test_the_defaults_make_a_development_stack() -> None:
         ("trustedProxies", '"10.0.0.0/8"', "a list"),
         ("webCpus", "0.50", "one decimal"),
         ("webCpus", "0.0", "one decimal"),
+        ("webCpus", "01.0", "one decimal"),
         ("warmPaths", '["//evil.example"]', "starts with one /"),
         ("debug", "yes", "true or false"),
         ("psycopg", "pure", "binary or c"),
@@ -74,6 +75,12 @@ def test_an_unknown_setting_is_named_with_the_one_that_was_meant() -> None:
     (found,) = problems({"replica": "2"})
     assert found.startswith("replica: there is no such setting; did you mean replicas?")
     assert "pulumi config rm replica" in found
+
+
+def test_a_value_that_was_piped_in_may_end_with_a_newline() -> None:
+    configured = read(DEVELOPMENT | {"secretKey": f"{SECRET}\n", "releaseKey": f"{RELEASE_KEY}\n", "siteName": "A\n"})
+    assert configured.secret_key is not None
+    assert (configured.secret_key.value, configured.site_name) == (SECRET, "A")
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -48,8 +48,8 @@ def create(
         name,
         name=stack.object_name(name),
         image=image.name,
-        entrypoints=["/bin/sh", "-c"],
-        command=[script(service.workload.user)],
+        # No entrypoint is given: with one, a creation that failed half-way would count as done in the next update.
+        command=["/bin/sh", "-c", script(service.workload.user)],
         user="0:0",
         uploads=[
             docker.ContainerUploadArgs(file=f"{UPLOADED}/{file.name}", content=file.content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pulumi
 import pulumi_docker as docker
@@ -30,8 +30,9 @@ def create(
     networks: Sequence[docker.Network],
     volumes: Mapping[str, docker.Volume],
     first: Ready,
+    otherwise: Callable[[], str] | None = None,
 ) -> pulumi.Output[docker.Container]:
-    """Declare a job; the result is there only once it has succeeded."""
+    """Declare a job; the result is there only once it has succeeded. `otherwise` tidies up after a failed one."""
     described = job.workload
     container = docker.Container(
         container_name(job),
@@ -46,7 +47,7 @@ def create(
         security_opts=["no-new-privileges:true"],
         memory=described.limits.memory,
         memory_swap=described.limits.memory,
-        cpus=described.limits.cpus,
+        cpus=stack.cpus(described.limits.cpus),
         ulimits=workload.ulimits(described),
         volumes=workload.mounted(described.mounts, volumes),
         networks_advanced=workload.joined(networks, job.name),
@@ -58,13 +59,10 @@ def create(
         log_driver="json-file",
         log_opts=workload.LOG_OPTIONS,
         labels=workload.labels(stack.labels(job.name, job.release)),
-        opts=pulumi.ResourceOptions.merge(
-            stack.container_options(first),
-            # A job speaks for what it came after: made anew, that has to be prepared, moved or probed again.
-            pulumi.ResourceOptions(replacement_trigger=pulumi.Output.all(*first.ids)) if first.ids else None,
-        ),
+        # A job speaks for what it came after: made anew, that has to be prepared, moved or probed again.
+        opts=stack.container_options(first, networks, first.ids),
     )
-    return finished(stack, job.name, container)
+    return finished(stack, job.name, container, otherwise)
 
 
 def uploads(files: Sequence[File]) -> list[docker.ContainerUploadArgs]:
@@ -72,7 +70,9 @@ def uploads(files: Sequence[File]) -> list[docker.ContainerUploadArgs]:
     return [docker.ContainerUploadArgs(file=str(FILES / file.name), content=file.content) for file in files]
 
 
-def finished(stack: Stack, name: str, container: docker.Container) -> pulumi.Output[docker.Container]:
+def finished(
+    stack: Stack, name: str, container: docker.Container, otherwise: Callable[[], str] | None = None
+) -> pulumi.Output[docker.Container]:
     """Return the container once it has succeeded; otherwise remove it and raise RunError with its last lines.
 
     Removed, because the refresh before the next update then finds it gone and runs it again. A hook cannot do this: one
@@ -83,7 +83,8 @@ def finished(stack: Stack, name: str, container: docker.Container) -> pulumi.Out
         identity, exit_code, logs = found
         if exit_code != 0 and not pulumi.runtime.is_dry_run():
             daemon.remove(stack.host, str(identity))
-            raise pulumi.RunError(failure(name, exit_code, str(logs or "")))
+            tidied = otherwise() if otherwise else ""
+            raise pulumi.RunError(failure(name, exit_code, str(logs or "")) + tidied)
         return container
 
     return pulumi.Output.all(container.id, container.exit_code, container.container_logs).apply(look)

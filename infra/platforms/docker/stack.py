@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -15,17 +16,22 @@ NEVER_UPDATED_IN_PLACE = ["healthcheck", "init", "tmpfs"]
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack on one Docker daemon; `host` is its address, empty for the environment's."""
+    """A stack on one Docker daemon: its address, empty for the environment's, and its machine's processors."""
 
     project: str
     name: str
     host: str
+    processors: int
     provider: docker.Provider
     refuse_leftovers: pulumi.ResourceHook
 
     def object_name(self, name: str) -> str:
         """Return the name that a Docker object has on the machine."""
         return f"{self.project}-{self.name}-{name}"
+
+    def cpus(self, limit: str) -> str:
+        """Return a limit in processors as Docker takes it: none above what the machine has, which limits nothing."""
+        return f"{min(float(limit), self.processors):.1f}"
 
     def labels(self, service: str, release: str | None) -> dict[str, str]:
         """Return the labels by which an object is found again."""
@@ -42,12 +48,20 @@ class Stack:
             delete_before_replace=True,
         )
 
-    def container_options(self, first: Ready) -> pulumi.ResourceOptions:
-        """Return the options of a container: none is created over one that the state does not know."""
+    def container_options(
+        self, first: Ready, networks: Sequence[docker.Network] = (), made_anew: Sequence[pulumi.Input[str]] = ()
+    ) -> pulumi.ResourceOptions:
+        """Return the options of a container: none is created over one that the state does not know.
+
+        It is replaced when one of `made_anew` changes, or a network does: a container holds on to its networks by id,
+        and cannot start in one that has been made anew under the same name.
+        """
+        triggers = [*made_anew, *(network.id for network in networks)]
         return pulumi.ResourceOptions.merge(
             self.options(first),
             pulumi.ResourceOptions(
                 replace_on_changes=NEVER_UPDATED_IN_PLACE,
+                replacement_trigger=pulumi.Output.all(*triggers) if triggers else None,
                 hooks=pulumi.ResourceHookBinding(before_create=[self.refuse_leftovers]),
             ),
         )

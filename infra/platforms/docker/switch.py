@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from infra.model import Job, Limits, Service, System, Workload
+from infra.platforms.docker import daemon
 from infra.platforms.docker.stack import Stack
 from infra.platforms.docker.workload import container_names
 
@@ -35,6 +38,25 @@ def describe(stack: Stack, system: System) -> Job:
         ),
         beside=gateway.name,
     )
+
+
+def stop_what_does_not_serve(stack: Stack, system: System) -> str:
+    """Stop the containers of a release that the gateway did not take, and return what to say about it.
+
+    Otherwise they would run beside the release that serves, starting and failing for ever, and more with each attempt.
+    The next update starts those that it still wants.
+    """
+    gateway = stack.object_name(system.route.gateway)
+    told = daemon.run(stack.host, "container", "exec", gateway, "python3", "-m", "watcher", "status")
+    try:
+        serving = json.loads(told.stdout)["release"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    if serving == system.release:
+        return ""
+    stopped = [stack.object_name(name) for name in container_names(system.service(system.route.service))]
+    daemon.stop(stack.host, stopped)
+    return f"\nWhat does not serve has been stopped; its log says more: docker logs {stopped[0]}"
 
 
 def peers(stack: Stack, service: Service) -> list[str]:

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.model import Job, Limits, Service, System, Workload
-from infra.platforms.docker import files, image, job, leftover, network, order, ready, switch, workload
+from infra.platforms.docker import daemon, files, image, job, leftover, network, order, ready, switch, workload
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 from infra.settings import Settings
@@ -17,7 +17,8 @@ from infra.settings import Settings
 def run(system: System, settings: Settings) -> None:
     """Declare every resource of the system."""
     provider = docker.Provider("docker", host=settings.docker_host or None)
-    stack = Stack(system.project, system.stack, settings.docker_host, provider, leftover.refusal(settings.docker_host))
+    host = settings.docker_host
+    stack = Stack(system.project, system.stack, host, daemon.processors(host), provider, leftover.refusal(host))
     planned = network.plan(system)
     images = image.create(stack, system)
     networks = network.create(stack, planned)
@@ -39,6 +40,7 @@ def run(system: System, settings: Settings) -> None:
         [networks[network.towards(system.route.service)]],
         volumes,
         ready.every([started[system.route.service], started[system.route.gateway]]),
+        otherwise=lambda: switch.stop_what_does_not_serve(stack, system),
     )
 
 

@@ -49,7 +49,7 @@ def create(
             security_opts=["no-new-privileges:true"],
             memory=workload.limits.memory,
             memory_swap=workload.limits.memory,
-            cpus=workload.limits.cpus,
+            cpus=stack.cpus(workload.limits.cpus),
             ulimits=ulimits(workload),
             volumes=mounts,
             networks_advanced=joined(networks, service.name),
@@ -63,7 +63,7 @@ def create(
             log_driver="json-file",
             log_opts=LOG_OPTIONS,
             labels=labels(stack.labels(service.name, service.release)),
-            opts=stack.container_options(first),
+            opts=stack.container_options(first, networks),
         )
         for name in container_names(service)
     ]
