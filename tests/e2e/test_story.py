@@ -284,6 +284,16 @@ def test_a_killed_database_recovers_by_itself(whole: Site) -> None:
     whole.up("--expect-no-changes")
 
 
+def test_a_stopped_stack_comes_back_though_its_networks_were_pruned(whole: Site) -> None:
+    run_docker("stop", *whole.containers(running=True))
+    networks = run_docker("network", "ls", "--quiet", "--filter", stack_label(whole)).split()
+    assert len(networks) == 3
+    run_docker("network", "rm", *networks)
+    whole.up()
+    whole.wait_for(is_site)
+    whole.up("--expect-no-changes")
+
+
 def head_of(folder: Path) -> str:
     """Return the newest revision of the app's migrations."""
     versions = list((folder / "app" / "migrations" / "versions").glob("*.py"))
@@ -326,6 +336,7 @@ def test_going_back_after_a_failed_switch_serves_the_old_release(whole: Site) ->
         failed = whole.up(check=False)
         assert failed.returncode != 0
         assert json.loads(whole.get("/readyz").body)["release"] == before
+        assert {name.split("-web-")[1].split("-")[0] for name in whole.containers("web", running=True)} == {before}
         server.write_text(working)
         whole.up()
         assert json.loads(whole.get("/readyz").body)["release"] == before == whole.outputs()["release"]
