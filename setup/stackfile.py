@@ -45,12 +45,12 @@ def take(places: Places, stack: str) -> list[str]:
     # Keys beside `config` that the tracked file has (an environment, a secrets provider) hold here too.
     content = {**tracked, **mine, "config": merged.values}
     if not merged.values:
-        # Written as `{}` it would stay on one line, and whoever adds a key to it too.
         del content["config"]
     content.setdefault("encryptionsalt", None)
     if content["encryptionsalt"] is None:
         del content["encryptionsalt"]
-    text = run([str(places.python), "-c", WRITE], YAML_SECONDS, stdin=json.dumps(content))
+    # Nothing would be written as `{}`, and Pulumi would keep on one line whatever it adds to that.
+    text = run([str(places.python), "-c", WRITE], YAML_SECONDS, stdin=json.dumps(content)) if content else ""
     write_atomically(own, (HEADER + text).encode(), 0o600)
     # Written last: what was cut off before this is merged once more, with the same result.
     write_atomically(

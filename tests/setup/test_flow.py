@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from setup import preflight
 from tests.setup.conftest import Clone, write_tracked
 
 
@@ -93,6 +94,14 @@ def test_the_tracked_file_is_followed_until_a_value_is_set_here(clone: Clone) ->
     assert "kept as set on this machine: siteName" in said
     assert said.endswith("Mine\n")
     assert clone.make("config", "get", "siteName")[1] == "Mine\n"
+
+
+def test_a_stack_without_a_tracked_file_is_seen_with_what_was_set_here(used_clone: Clone) -> None:
+    other = f"{used_clone.stack}-other"
+    code, said = used_clone.make("config", "set", "gatewayPort", "18123", STACK=other)
+    assert code == 0, said
+    text = (used_clone.state / "stacks" / f"Pulumi.{other}.yaml").read_text()
+    assert preflight.port_of(text) == 18123, text
 
 
 def test_plain_pulumi_works_on_the_same_stack_and_leaves_the_tracked_file_alone(used_clone: Clone) -> None:
