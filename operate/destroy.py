@@ -30,14 +30,14 @@ def run(request: Request) -> int:
         delete_data = request.says_yes("DELETE_DATA")
         if protected and not delete_data:
             raise refusal(stack.name, protected)
-        confirm(request, protected)
+        confirm(request, loses_data=bool(protected) or delete_data)
         if protected:
             unprotect(stack)
         code = stack.pulumi("destroy", "--yes", "--skip-preview", *request.arguments)
         if code != 0:
             request.terminal.say(f"`pulumi destroy` ended with exit code {code}; make destroy again goes on from here.")
             return code
-        finish(request, stack, ready.daemon, protected)
+        finish(request, stack, ready.daemon, protected, delete_data=delete_data)
     return 0
 
 
@@ -56,15 +56,15 @@ def describe(resource: Mapping[str, Any]) -> str:
     return f"{kind} {resource.get('id') or str(resource.get('urn', '')).rpartition('::')[2]}"
 
 
-def confirm(request: Request, protected: Sequence[Mapping[str, Any]]) -> None:
+def confirm(request: Request, *, loses_data: bool) -> None:
     """Have the stack's name typed; raise Problem when it is not. `YES=yes` answers where nobody can type."""
     if request.says_yes("YES"):
         return
-    loss = " and DELETES ITS DATA" if protected else ""
+    loss = " and DELETES ITS DATA" if loses_data else ""
     if not sys.stdin.isatty():
         raise Problem(
             f"This destroys the stack {request.stack}{loss}, and nobody is at a terminal to confirm it.",
-            f"make destroy STACK={request.stack} YES=yes" + (" DELETE_DATA=yes" if protected else ""),
+            f"make destroy STACK={request.stack} YES=yes" + (" DELETE_DATA=yes" if loses_data else ""),
         )
     request.terminal.say(f"This destroys the stack {request.stack}{loss}.")
     try:
@@ -85,15 +85,22 @@ def unprotect(stack: Stack) -> None:
         ) from error
 
 
-def finish(request: Request, stack: Stack, daemon: Daemon, protected: Sequence[Mapping[str, Any]]) -> None:
-    """Remove the volumes that Pulumi lets go of without deleting, and whatever of the stack its state did not know."""
+def finish(
+    request: Request, stack: Stack, daemon: Daemon, protected: Sequence[Mapping[str, Any]], *, delete_data: bool
+) -> None:
+    """Remove whatever of the stack its state did not know; volumes too, where the data is to go.
+
+    Pulumi lets go of protected volumes without deleting them, also in a run that was cut off before this one.
+    """
     for sentence in sweep(strays_of(stack.name, stack.known(), daemon), daemon):
         request.terminal.note(sentence)
-    for resource in protected:
-        if resource.get("type") == VOLUME and resource.get("id"):
-            daemon.delete(f"/volumes/{resource['id']}", timeout=60)
-            request.terminal.note(f"deleted the volume {resource['id']}")
     left = [str(row["Name"]) for row in daemon.labelled("volumes", state.labels(stack.name))]
-    if left:
+    if delete_data:
+        # One that was there before the stack was taken over as it is, without its labels.
+        taken_over = [str(each["id"]) for each in protected if each.get("type") == VOLUME and each.get("id")]
+        for name in sorted({*left, *taken_over}):
+            daemon.delete(f"/volumes/{name}", timeout=60)
+            request.terminal.note(f"deleted the volume {name}")
+    elif left:
         request.terminal.note(f"kept the volumes {', '.join(left)}; docker volume rm {' '.join(left)} deletes them")
     request.terminal.say(f"The stack {stack.name} is gone; its settings and passphrase stay in {request.places.state}.")

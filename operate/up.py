@@ -117,6 +117,11 @@ def mend(request: Request, stack: Stack, daemon: Daemon) -> None:
             say(f"removed the lock of a run that is gone ({held})")
     known = stack.known()
     strays = strays_of(stack.name, known, daemon)
+    for row in daemon.labelled("containers", state.labels(stack.name)):
+        # Pulumi's Docker provider sees a container that runs, and would leave it as it is.
+        if row.get("State") == "paused":
+            daemon.post(f"/containers/{row['Id']}/unpause")
+            say(f"the container {container_name(row)} was paused; it goes on")
     for sentence in sweep(strays, daemon):
         say(sentence)
     note = preflight.stray_volumes_note(strays)
