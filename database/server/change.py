@@ -100,6 +100,13 @@ def role(name: str, roles: State, *, login: Login | None, limit: int, settings: 
         if have.get(key) != value:
             statement = f"ALTER ROLE {sql.name(name)} SET {key} = {sql.string(value)}"
             changes.append(Change(f"set {key} = {value} for role {name}", statement))
+    # A role may leave settings with itself for sessions to come, and so may whoever got hold of its password.
+    for key in sorted(have.keys() - settings.keys()):
+        parameter = ".".join(sql.name(part) for part in key.split("."))
+        changes.append(Change(f"reset {key} for role {name}", f"ALTER ROLE {sql.name(name)} RESET {parameter}"))
+    for database in current["databases_with_settings"] if current else ():
+        statement = f"ALTER ROLE {sql.name(name)} IN DATABASE {sql.name(database)} RESET ALL"
+        changes.append(Change(f"reset every setting for role {name} in database {database}", statement))
     return changes
 
 

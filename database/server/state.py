@@ -32,7 +32,11 @@ SELECT json_build_object(
             'createrole', rolcreaterole, 'replication', rolreplication, 'bypassrls', rolbypassrls,
             'limit', rolconnlimit, 'verifier', rolpassword, 'valid_until', nullif(rolvaliduntil, 'infinity'),
             'settings', coalesce((SELECT to_json(setconfig) FROM pg_db_role_setting
-                                  WHERE setrole = r.oid AND setdatabase = 0), '[]'))), '{{}}')
+                                  WHERE setrole = r.oid AND setdatabase = 0), '[]'),
+            'databases_with_settings', (
+                SELECT coalesce(json_agg(datname ORDER BY datname), '[]')
+                FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+                WHERE s.setrole = r.oid))), '{{}}')
         FROM pg_authid r WHERE rolname = ANY ({names})),
     'memberships', (
         SELECT coalesce(json_agg(json_build_object(

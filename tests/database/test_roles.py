@@ -130,6 +130,23 @@ def test_what_was_changed_by_hand_is_repaired(shared: Any, document: Document, p
     assert undone.returncode == 0, undone.stderr
 
 
+def test_what_the_app_left_with_its_own_role_is_taken_back(
+    shared: Any, document: Document, passwords: dict[str, str]
+) -> None:
+    left = (
+        "ALTER ROLE app_a SET statement_timeout = 0; ALTER ROLE app_a SET search_path = pg_catalog; "
+        "ALTER ROLE app_a IN DATABASE scaffold SET default_transaction_read_only = on"
+    )
+    assert shared.over_tcp("app_a", passwords["app_a"], left).returncode == 0
+    said = [item["event"] for item in shared.roles(document())]
+    assert "reset every setting for role app_a in database scaffold" in said
+    assert [item["event"] for item in shared.roles(document())] == [UNCHANGED]
+    kept = shared.sql("SELECT count(*) FROM pg_db_role_setting WHERE setrole = 'app_a'::regrole AND setdatabase <> 0")
+    assert kept == "0"
+    shown = shared.over_tcp("app_a", passwords["app_a"], "SHOW search_path; SHOW statement_timeout")
+    assert shown.stdout.split("\n")[:2] == ['"$user", public', "30s"], shown.stderr
+
+
 def test_the_app_cannot_take_the_connections_kept_for_the_owner(shared: Any) -> None:
     rows = shared.sql(
         "SELECT rolconnlimit <= current_setting('max_connections')::int - 8, "
