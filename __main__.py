@@ -11,6 +11,6 @@ pulumi.require_pulumi_version(">=3.256.0")
 
 configured = settings.from_stack()
 described = system.describe(configured, pulumi.get_project(), pulumi.get_stack())
-platform_of(configured).run(described, configured)
-for name, value in outputs.of(configured, described).items():
+serving = platform_of(configured).run(described, configured)
+for name, value in outputs.of(configured, serving).items():
     pulumi.export(name, value)

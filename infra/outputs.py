@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from infra.model import System
+import pulumi
+
 from infra.settings import Settings
 
 
-def of(settings: Settings, system: System) -> dict[str, str]:
-    """Return the stack's outputs by name."""
+def of(settings: Settings, serving: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
+    """Return the stack's outputs by name; `serving` is the release, once it serves."""
     site = settings.site_url
     address = f"[{settings.gateway_address}]" if ":" in settings.gateway_address else settings.gateway_address
     return {
@@ -18,5 +19,5 @@ def of(settings: Settings, system: System) -> dict[str, str]:
         "samlAcsUrl": f"{site}/auth/login/saml/acs",
         "samlSlsUrl": f"{site}/auth/login/saml/sls",
         "gatewayAddress": f"{address}:{settings.gateway_port}",
-        "release": system.release,
+        "release": serving,
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import pulumi
+
 from infra.model import System
 from infra.settings import Settings, SettingsError
 
@@ -11,8 +13,8 @@ from infra.settings import Settings, SettingsError
 class Platform(Protocol):
     """Something that runs a system."""
 
-    def run(self, system: System, settings: Settings) -> None:
-        """Declare every resource of the system."""
+    def run(self, system: System, settings: Settings) -> pulumi.Output[str]:
+        """Declare every resource of the system and return its release, once it serves; in a preview, at once."""
 
 
 def platform_of(settings: Settings) -> Platform:

@@ -337,6 +337,7 @@ def test_going_back_after_a_failed_switch_serves_the_old_release(whole: Site) ->
         assert failed.returncode != 0
         assert json.loads(whole.get("/readyz").body)["release"] == before
         assert {name.split("-web-")[1].split("-")[0] for name in whole.containers("web", running=True)} == {before}
+        assert whole.outputs()["release"] == before
         server.write_text(working)
         whole.up()
         assert json.loads(whole.get("/readyz").body)["release"] == before == whole.outputs()["release"]

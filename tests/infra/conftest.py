@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -106,8 +107,11 @@ def run_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunProgram]:
         def program() -> None:
             configured = settings.from_stack()
             described = system.describe(configured, PROJECT, STACK)
-            platform_of(configured).run(described, configured)
-            recorder.declared.outputs = outputs.of(configured, described)
+            serving = platform_of(configured).run(described, configured)
+            recorder.declared.outputs = {}
+            for name, value in outputs.of(configured, serving).items():
+                told = functools.partial(recorder.declared.outputs.__setitem__, name)
+                pulumi.Output.from_input(value).apply(told)
 
         pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
         return recorder.declared

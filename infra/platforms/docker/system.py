@@ -14,8 +14,8 @@ from infra.platforms.docker.stack import Stack
 from infra.settings import Settings
 
 
-def run(system: System, settings: Settings) -> None:
-    """Declare every resource of the system."""
+def run(system: System, settings: Settings) -> pulumi.Output[str]:
+    """Declare every resource of the system and return its release, once it serves; in a preview, at once."""
     provider = docker.Provider("docker", host=settings.docker_host or None)
     host = settings.docker_host
     stack = Stack(system.project, system.stack, host, daemon.processors(host), provider, leftover.refusal(host))
@@ -33,7 +33,7 @@ def run(system: System, settings: Settings) -> None:
             done = job.create(stack, each, images[each.workload.image.name], joined, volumes, first)
             started[each.name] = ready.job(done)
     moved = switch.describe(stack, system)
-    job.create(
+    switched = job.create(
         stack,
         moved,
         images[moved.workload.image.name],
@@ -41,6 +41,9 @@ def run(system: System, settings: Settings) -> None:
         volumes,
         ready.every([started[system.route.service], started[system.route.gateway]]),
         otherwise=lambda: switch.stop_what_does_not_serve(stack, system),
+    )
+    return pulumi.Output.from_input(
+        system.release if pulumi.runtime.is_dry_run() else switched.apply(lambda _: system.release)
     )
 
 
