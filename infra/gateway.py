@@ -15,6 +15,8 @@ USER = 10002
 DRAIN_SECONDS = 30
 """How long requests in flight may take when the gateway stops; no setting, since a changed one would replace it."""
 SECONDS_BEYOND_DRAINING = 5
+MEMORY = 512
+"""In MiB: it idles at a tenth of it, but strangers must not be able to fill it with as many connections as it takes."""
 STATE = Volume("gateway")
 STATE_MOUNT = Mount(STATE.name, "/var/lib/gateway")
 
@@ -26,7 +28,7 @@ def service(settings: Settings) -> Service:
         workload=Workload(
             image=images.gateway(settings),
             user=USER,
-            limits=Limits(memory=256, cpus="2.0", open_files=8192),
+            limits=Limits(memory=MEMORY, cpus="2.0", open_files=8192),
             env={"STOP_TIMEOUT": str(DRAIN_SECONDS)},
             files=(maintenance.page(settings), public_file("gateway.json", document(settings))),
             mounts=(STATE_MOUNT,),

@@ -13,6 +13,8 @@ from watcher import configuration, settings
 from watcher.configuration import Surroundings
 from watcher.settings import Settings, SettingsError
 
+from infra.gateway import MEMORY
+from infra.model import Limits
 from tests.conftest import ROOT, run_docker
 from tests.gateway.stage import Stage
 
@@ -102,6 +104,18 @@ def test_the_digest_is_the_configuration_s_own(one: dict[str, object], other: di
     first, second = render(json.dumps(one)), render(json.dumps(other))
     assert (configuration.digest_of(first) == configuration.digest_of(second)) == (first == second)
     assert re.fullmatch(r"[0-9a-f]{16}", configuration.digest_of(first))
+
+
+def test_as_many_clients_as_connect_cannot_exhaust_the_memory_with_headers_and_bodies() -> None:
+    def kib(directive: str) -> int:
+        found = re.search(rf"^ +{directive} (?:(\d+) )?(\d+)k;", TEMPLATE, re.MULTILINE)
+        assert found
+        return int(found[1] or 1) * int(found[2])
+
+    buffers = ("client_header_buffer_size", "large_client_header_buffers", "client_body_buffer_size")
+    clients = Settings().workers * Settings().worker_connections
+    idle, spool = 40, Limits(memory=MEMORY, cpus="1.0").tmp
+    assert idle + spool + clients * sum(map(kib, buffers)) // 1024 <= MEMORY
 
 
 def test_nginx_takes_what_is_rendered(stage: Stage, tmp_path: Path) -> None:
