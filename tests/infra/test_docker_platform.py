@@ -204,4 +204,11 @@ def test_the_switch_is_one_resource_told_every_replica_of_the_release(run_progra
     release = declared.outputs["release"]
     environment = dict(entry.split("=", 1) for entry in declared.of(CONTAINER)["switch"]["envs"])
     assert environment["RELEASE"] == release
-    assert environment["PEERS"] == f"scaffold-unit-web-{release}-1:8000,scaffold-unit-web-{release}-2:8000"
+    assert environment["PEERS"] == f"web-{release}-1:8000,web-{release}-2:8000"
+    for number in (1, 2):
+        (network,) = (
+            joined
+            for joined in declared.of(CONTAINER)[f"web-{release}-{number}"]["networksAdvanced"]
+            if joined["name"] == "scaffold-unit-to-web"
+        )
+        assert network["aliases"] == ["web", f"web-{release}-{number}"]

@@ -12,7 +12,7 @@ from infra.platforms.docker.workload import container_names
 NAME = "switch"
 
 
-def describe(stack: Stack, system: System) -> Job:
+def describe(system: System) -> Job:
     """Describe the switch to the system's release.
 
     One logical resource, not one for each release: going back after a failed switch must run it again.
@@ -28,7 +28,7 @@ def describe(stack: Stack, system: System) -> Job:
             command=("python3", "-m", "watcher", "switch"),
             env={
                 "GATEWAY": f"{gateway.name}:{gateway.port}",
-                "PEERS": ",".join(peers(stack, service)),
+                "PEERS": ",".join(peers(service)),
                 "READY_TIMEOUT": str(route.ready_seconds),
                 "RELEASE": system.release,
                 "SITE_URL": route.site_url,
@@ -59,6 +59,9 @@ def stop_what_does_not_serve(stack: Stack, system: System) -> str:
     return f"\nWhat does not serve has been stopped; its log says more: docker logs {stopped[0]}"
 
 
-def peers(stack: Stack, service: Service) -> list[str]:
-    """Return the containers of a service as the gateway finds them."""
-    return [f"{stack.object_name(name)}:{service.port}" for name in container_names(service)]
+def peers(service: Service) -> list[str]:
+    """Return the containers of a service as the gateway finds them.
+
+    Not by their full names: those hold the stack's, and no name of more than 63 characters can be looked up.
+    """
+    return [f"{name}:{service.port}" for name in container_names(service)]

@@ -32,7 +32,7 @@ def run(system: System, settings: Settings) -> pulumi.Output[str]:
         else:
             done = job.create(stack, each, images[each.workload.image.name], joined, volumes, first)
             started[each.name] = ready.job(done)
-    moved = switch.describe(stack, system)
+    moved = switch.describe(system)
     switched = job.create(
         stack,
         moved,

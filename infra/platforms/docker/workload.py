@@ -52,7 +52,7 @@ def create(
             cpus=stack.cpus(workload.limits.cpus),
             ulimits=ulimits(workload),
             volumes=mounts,
-            networks_advanced=joined(networks, service.name),
+            networks_advanced=joined(networks, *dict.fromkeys([service.name, name])),
             ports=network.published_ports(service),
             healthcheck=healthcheck(service),
             restart="unless-stopped",
@@ -98,9 +98,9 @@ def mounted(mounts: Sequence[Mount], volumes: Mapping[str, docker.Volume]) -> li
     ]
 
 
-def joined(networks: Sequence[docker.Network], alias: str) -> list[docker.ContainerNetworksAdvancedArgs]:
-    """Return the networks that a container joins, known there by the service's name."""
-    return [docker.ContainerNetworksAdvancedArgs(name=joined.name, aliases=[alias]) for joined in networks]
+def joined(networks: Sequence[docker.Network], *aliases: str) -> list[docker.ContainerNetworksAdvancedArgs]:
+    """Return the networks that a container joins, and the names by which it is known there."""
+    return [docker.ContainerNetworksAdvancedArgs(name=joined.name, aliases=list(aliases)) for joined in networks]
 
 
 def labels(values: Mapping[str, str]) -> list[docker.ContainerLabelArgs]:
