@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from setup.files import private_folder, read_text_or_none
 from setup.locks import Held, lock
 from setup.places import Places, places_from
 from setup.prepare import Prepared, Wish, look, prepare
+from setup.problem import Problem
 from setup.terminal import Silent, Terminal
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -67,9 +69,15 @@ class Request:
 
 
 def request_from(verb: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Request:
-    """Return the request for a verb: `STACK` names the stack, else it is `dev`."""
+    """Return the request for a verb: `STACK` names the stack, else it is `dev`; raise Problem for what is no name."""
     places = places_from(environment, REPOSITORY)
-    return Request(verb, environment.get("STACK") or "dev", arguments, places, environment)
+    stack = environment.get("STACK") or "dev"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", stack, re.ASCII):
+        raise Problem(
+            f"STACK is {stack!r}; a stack's name is of letters, digits, dots, dashes and underscores.",
+            f"make {verb} STACK=dev, or another name",
+        )
+    return Request(verb, stack, arguments, places, environment)
 
 
 def prepared(request: Request) -> Prepared:

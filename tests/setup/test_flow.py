@@ -317,3 +317,11 @@ def test_an_unknown_verb_is_answered_with_the_known_ones(clone: Clone, words: li
     )  # fmt: skip
     assert done.returncode == 2
     assert "up, preview, down, destroy" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["a b", "../x", ".", "-x", "o/dev", "é"])
+def test_what_is_no_name_of_a_stack_is_refused_before_anything_is_written(clone: Clone, name: str) -> None:
+    code, said = clone.make("down", STACK=name)
+    assert code == 2
+    assert f"STACK is {name!r}" in said
+    assert not clone.state.exists()
