@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import re
 import signal
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -292,6 +296,68 @@ def test_a_stopped_stack_comes_back_though_its_networks_were_pruned(whole: Site)
     whole.up()
     whole.wait_for(is_site)
     whole.up("--expect-no-changes")
+
+
+def test_an_address_without_a_daemon_is_refused_and_leaves_no_trace(whole: Site) -> None:
+    before = snapshot(whole)
+    whole.config("dockerHost", "unix:///there/is/no/such.sock")
+    try:
+        refused = whole.up(check=False)
+    finally:
+        whole.pulumi("config", "rm", "dockerHost")
+    assert refused.returncode != 0
+    assert "no Docker daemon answers at dockerHost 'unix:///there/is/no/such.sock'" in refused.stdout + refused.stderr
+    whole.up("--expect-no-changes")
+    assert snapshot(whole) == before
+
+
+def test_a_stack_is_not_taken_to_another_daemon(whole: Site, tmp_path: Path) -> None:
+    before = snapshot(whole)
+    with other_daemon(tmp_path / "docker.sock") as address:
+        whole.config("dockerHost", address)
+        try:
+            refused = whole.up(check=False)
+        finally:
+            whole.pulumi("config", "rm", "dockerHost")
+    assert refused.returncode != 0
+    assert "another Docker daemon than the one this stack runs on" in refused.stdout + refused.stderr
+    whole.up("--expect-no-changes")
+    assert snapshot(whole) == before
+
+
+class AnswersAsAnotherDaemon(http.server.BaseHTTPRequestHandler):
+    """Answers what `docker info` asks, with an identity of its own."""
+
+    def do_GET(self) -> None:
+        """Tell of a daemon without containers."""
+        body = json.dumps({"ID": "another", "NCPU": 2}).encode()
+        self.send_response(200)
+        self.send_header("Api-Version", "1.41")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        """Answer the question for a sign of life as the other one."""
+        self.do_GET()
+
+    def address_string(self) -> str:
+        """Name who asks; a Unix socket has no address."""
+        return "local"
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def other_daemon(path: Path) -> Iterator[str]:
+    """Serve on a Unix socket as a daemon would that is not the one in use, and yield its address."""
+    with socketserver.ThreadingUnixStreamServer(str(path), AnswersAsAnotherDaemon) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"unix://{path}"
+        server.shutdown()
+        thread.join(timeout=10)
 
 
 def head_of(folder: Path) -> str:

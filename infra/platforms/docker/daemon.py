@@ -20,10 +20,25 @@ def labels_of(host: str, name: str) -> str | None:
 
 def processors(host: str) -> int:
     """Return how many processors the daemon's machine has; raise RunError where it does not say."""
-    done = run(host, "info", "--format", "{{.NCPU}}")
-    if not done.stdout.strip().isdigit():
-        raise pulumi.RunError(f"the Docker daemon does not answer: {done.stderr.strip() or done.stdout.strip()}")
-    return int(done.stdout)
+    return int(told(host, "{{.NCPU}}"))
+
+
+def identity(host: str) -> str:
+    """Return what tells one daemon from another, whatever its address; raise RunError where it does not say."""
+    return told(host, "{{.ID}}")
+
+
+def told(host: str, what: str) -> str:
+    """Return what the daemon says of itself; raise RunError with the address where nobody answers."""
+    done = run(host, "info", "--format", what)
+    # The CLI can end with 0 though it had no answer.
+    if done.returncode != 0 or done.stdout.strip() in ("", "0"):
+        at = f"dockerHost {host!r}" if host else "the environment's address (DOCKER_HOST, or the local socket)"
+        raise pulumi.RunError(
+            f"no Docker daemon answers at {at}: {done.stderr.strip()}. Start it, or set where it is: "
+            "pulumi config set dockerHost unix:///var/run/docker.sock"
+        )
+    return done.stdout.strip()
 
 
 def remove(host: str, container: str) -> None:

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.model import Job, Limits, Service, System, Workload
-from infra.platforms.docker import daemon, files, image, job, leftover, network, order, ready, switch, workload
+from infra.platforms.docker import daemon, files, image, job, leftover, moving, network, order, ready, switch, workload
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 from infra.settings import Settings
@@ -16,9 +16,15 @@ from infra.settings import Settings
 
 def run(system: System, settings: Settings) -> pulumi.Output[str]:
     """Declare every resource of the system and return its release, once it serves; in a preview, at once."""
-    provider = docker.Provider("docker", host=settings.docker_host or None)
     host = settings.docker_host
-    stack = Stack(system.project, system.stack, host, daemon.processors(host), provider, leftover.refusal(host))
+    # Asked first: an address that nobody answers at, once in the state, would stop every refresh from then on.
+    processors = daemon.processors(host)
+    provider = docker.Provider(
+        "docker",
+        host=host or None,
+        opts=pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_update=[moving.refusal()])),
+    )
+    stack = Stack(system.project, system.stack, host, processors, provider, leftover.refusal(host))
     planned = network.plan(system)
     images = image.create(stack, system)
     networks = network.create(stack, planned)
