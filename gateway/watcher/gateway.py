@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 from watcher import configuration, durable, files, journal, settings, upstream
@@ -28,6 +29,11 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
+
+
+def serving(wanted: Settings, chosen: Upstream) -> Settings:
+    """Return the settings as they hold while an upstream serves: under the URL that its release knows itself by."""
+    return replace(wanted, site_url=chosen.site_url) if chosen.peers and chosen.site_url else wanted
 
 
 class Gateway:
@@ -72,8 +78,7 @@ class Gateway:
             if missing := self.resolver.await_all(self._upstream.peers, FIRST_RESOLVE_TIMEOUT):
                 journal.warning("peers have no address yet", peers=[str(peer) for peer in missing])
             self._write_peers()
-            rendered = self._render(self._settings)
-            self._install(rendered)
+            self._install(self._render(self._settings, self._upstream))
             self.nginx.start()
             self.nginx.await_configuration(self._digest, START_TIMEOUT)
             self._started = True
@@ -85,8 +90,7 @@ class Gateway:
             found = (
                 settings.parse(self._store.read().settings) if self._store.current() != files.DEFAULT else Settings()
             )
-            self.layout.candidate.write_text(self._render(found), encoding="utf-8")
-            self.nginx.test(self.layout.candidate)
+            self._test(self._render(found, Upstream()))
         except (OSError, SettingsError, NginxError) as error:
             self._problem = str(error)
             journal.error("the stored settings cannot be used; every request gets the page", problem=self._problem)
@@ -142,10 +146,9 @@ class Gateway:
                 wanted = settings.parse(fresh.settings)
             except (files.FilesError, SettingsError) as error:
                 raise Refused(422, str(error)) from error
-            rendered = self._render(wanted)
+            rendered = self._render(wanted, self._upstream)
             try:
-                self.layout.candidate.write_text(rendered, encoding="utf-8")
-                self.nginx.test(self.layout.candidate)
+                self._test(rendered)
             except (OSError, NginxError) as error:
                 raise Refused(422, f"nginx refuses the configuration, and the former one is kept: {error}") from error
             self._use(fresh, wanted, rendered)
@@ -177,8 +180,12 @@ class Gateway:
             self._move_to(chosen)
             self.resolver.watch(CANDIDATE, ())
 
-    def _render(self, wanted: Settings) -> str:
-        return configuration.render(wanted, self._template, self._surroundings)
+    def _render(self, wanted: Settings, chosen: Upstream) -> str:
+        return configuration.render(serving(wanted, chosen), self._template, self._surroundings)
+
+    def _test(self, rendered: str) -> None:
+        self.layout.candidate.write_text(rendered, encoding="utf-8")
+        self.nginx.test(self.layout.candidate)
 
     def _install(self, rendered: str) -> None:
         durable.write(self.layout.configuration, rendered)
@@ -206,13 +213,31 @@ class Gateway:
                         422, f"upstream: no address for {names} within {RESOLVE_TIMEOUT:g} s; the former one is kept"
                     )
                 try:
-                    self._move_to(wanted)
+                    self._move_site_and_peers_to(wanted)
                 except (OSError, NginxError) as error:
                     raise Refused(503, f"upstream: {error}; the former one is kept") from error
             finally:
                 self.resolver.watch(CANDIDATE, ())
             journal.info("upstream is in use", **wanted.document())
             return wanted.document()
+
+    def _move_site_and_peers_to(self, wanted: Upstream) -> None:
+        """Answer under a release's own URL, where it has one, and send requests to it; raise OSError, NginxError."""
+        former = self.layout.configuration.read_text(encoding="utf-8")
+        rendered = self._render(self._settings, wanted)
+        reload = configuration.digest_of(rendered) != self._digest
+        try:
+            if reload:
+                self._test(rendered)
+                self._install(rendered)
+                self.nginx.reload(self._digest)
+            self._move_to(wanted)
+        except (OSError, NginxError):
+            if reload:
+                with contextlib.suppress(OSError, NginxError):
+                    self._install(former)
+                    self.nginx.reload(self._digest)
+            raise
 
     def _move_to(self, wanted: Upstream) -> None:
         """Send requests to other peers; raise OSError, NginxError, in which case they go where they went before.
@@ -267,7 +292,7 @@ class Gateway:
             "peers": [str(peer) for peer in chosen.peers],
             "addresses": {str(peer): list(addresses.get(peer, ())) for peer in chosen.peers},
             "files": self._store.current(),
-            "site_url": self._settings.site_url,
+            "site_url": serving(self._settings, chosen).site_url,
             "problem": self._problem,
             "nginx": {"pid": self.nginx.pid, "workers": sorted(self.nginx.workers()), "configuration": self._digest},
             "requests": {name: counters.get(name, 0) for name in ("1xx", "2xx", "3xx", "4xx", "5xx")},

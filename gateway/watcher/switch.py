@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 from urllib.parse import urlsplit
 
-from watcher import asking, environment, journal, settings, upstream
+from watcher import asking, environment, journal, site, upstream
 from watcher.asking import POLL, JobError
 from watcher.exchange import Answer, ExchangeError, exchange
 from watcher.layout import Layout
@@ -43,17 +43,17 @@ def plan(variables: Mapping[str, str]) -> Plan:
     if not release or not names:
         raise environment.VariableError(f"{'PEERS' if release else 'RELEASE'} is empty")
     try:
-        target = upstream.check({"release": release, "peers": names})
-    except UpstreamError as error:
-        raise environment.VariableError(f"RELEASE, PEERS: {error}") from error
-    try:
         through = upstream.peer(environment.text(variables, "GATEWAY", "gateway:8080"))
     except UpstreamError as error:
         raise environment.VariableError(f"GATEWAY: {error}") from error
     try:
-        site_url = settings.site_url(environment.text(variables, "SITE_URL"))
+        site_url = site.site_url(environment.text(variables, "SITE_URL"))
     except ValueError as error:
         raise environment.VariableError(f"SITE_URL: {error}") from error
+    try:
+        target = upstream.check({"release": release, "peers": names, "site_url": site_url})
+    except UpstreamError as error:
+        raise environment.VariableError(f"RELEASE, PEERS: {error}") from error
     return Plan(target, tuple(paths), site_url, through, environment.seconds(variables, "READY_TIMEOUT", 60))
 
 
@@ -85,7 +85,7 @@ def perform(wanted: Plan, layout: Layout) -> None:
         warm(wanted, peer, until)
         journal.info("peer is ready and warm", peer=str(peer), seconds=round(time.monotonic() - began, 3))
     former = asking.ask(layout, "GET", "/status")
-    previous = {"release": former["release"], "peers": former["peers"]}
+    previous = {key: former[key] for key in ("release", "peers", "site_url") if former[key] is not None}
     try:
         asking.ask(layout, "PUT", "/upstream", wanted.target.document())
         through(wanted)

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from watcher.site import site_url
+
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?", re.ASCII)
 RELEASE = re.compile(r"[A-Za-z0-9._-]{0,128}", re.ASCII)
 MOST_PEERS = 64
@@ -31,14 +33,19 @@ class Peer:
 
 @dataclass(frozen=True)
 class Upstream:
-    """A release's name and its peers; no peers means that every request gets the page."""
+    """A release's name, its peers and the site that it knows itself as; without peers every request gets the page.
+
+    The site's URL belongs to a release: the one that serves must go on answering under its own until the next has it.
+    """
 
     release: str = ""
     peers: tuple[Peer, ...] = ()
+    site_url: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return the upstream as it is told and stored."""
-        return {"release": self.release, "peers": [str(peer) for peer in self.peers]}
+        site = {"site_url": self.site_url} if self.site_url else {}
+        return {"release": self.release, "peers": [str(peer) for peer in self.peers], **site}
 
 
 def peer(value: object) -> Peer:
@@ -61,9 +68,15 @@ def peer(value: object) -> Peer:
 
 def check(given: object) -> Upstream:
     """Return the upstream in a JSON value; raise UpstreamError."""
-    if not isinstance(given, dict) or set(given) != {"release", "peers"}:
-        raise UpstreamError('upstream: wanted {"release": "...", "peers": ["name:port", ...]}')
+    if not isinstance(given, dict) or not {"release", "peers"} <= set(given) <= {"release", "peers", "site_url"}:
+        raise UpstreamError(
+            'upstream: wanted {"release": "...", "peers": ["name:port", ...], "site_url": "https://..."}'
+        )
     release, peers = given["release"], given["peers"]
+    try:
+        site = site_url(given["site_url"]) if "site_url" in given else ""
+    except ValueError as error:
+        raise UpstreamError(f"upstream: site_url: {error}") from error
     if not isinstance(release, str) or not RELEASE.fullmatch(release):
         raise UpstreamError(
             f"upstream: release: got {json.dumps(release, default=str)[:80]}, wanted letters, digits, dots and dashes"
@@ -71,7 +84,7 @@ def check(given: object) -> Upstream:
     if not isinstance(peers, list) or len(peers) > MOST_PEERS:
         raise UpstreamError(f"upstream: peers: wanted a list of at most {MOST_PEERS}")
     try:
-        return Upstream(release, tuple(dict.fromkeys(peer(entry) for entry in peers)))
+        return Upstream(release, tuple(dict.fromkeys(peer(entry) for entry in peers)), site)
     except UpstreamError as error:
         raise UpstreamError(f"upstream: peers: {error}") from error
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.conftest import run_docker
 from tests.gateway.stage import HOST, SITE_URL, Container, Gateway, Stage, eventually
 
 
@@ -176,6 +177,37 @@ def test_a_failed_switch_names_the_reason_and_leaves_the_former_release(
     assert words in last["problem"]
     assert gateway.status()["release"] == "one"
     assert gateway.ask("/who").document()["release"] == "one"
+
+
+def answers(gateway: Gateway, host: str) -> bool:
+    """Tell whether the gateway answers for a host; one that is still starting does not."""
+    try:
+        return gateway.ask("/who", host=host).status == 200
+    except OSError:
+        return False
+
+
+def test_the_site_moves_with_its_release_and_a_failed_one_leaves_it_where_it_was(
+    stage: Stage, own_gateway: Gateway, releases: dict[str, list[Container]]
+) -> None:
+    status, log = switch(stage, own_gateway, "one", named(releases["one"]))
+    assert status == 0, log
+    moved = {"SITE_URL": "https://moved.example"}
+    status, log = switch(stage, own_gateway, "two", named(releases["two"]), WARM_PATHS="/error", **moved)
+    assert status == 1, log
+    assert own_gateway.status()["site_url"] == SITE_URL
+    assert own_gateway.ask("/who").document()["release"] == "one"
+    assert own_gateway.ask("/who", host="moved.example").status == 421
+    status, log = switch(stage, own_gateway, "two", named(releases["two"]), WARM_PATHS="/", **moved)
+    assert status == 0, log
+    assert own_gateway.ask("/who", host="moved.example").document()["release"] == "two"
+    assert own_gateway.ask("/who").status == 421
+    run_docker("restart", own_gateway.name)
+    own_gateway.known_address = ""
+    eventually(lambda: answers(own_gateway, "moved.example"))
+    status, log = switch(stage, own_gateway, "one", named(releases["one"]))
+    assert status == 0, log
+    assert own_gateway.ask("/who").document()["release"] == "one"
 
 
 def test_a_peer_that_is_not_ready_or_not_there_is_named_with_what_it_said(stage: Stage, gateway: Gateway) -> None:
