@@ -11,6 +11,7 @@ from pathlib import Path
 CHUNK = 1 << 16
 LONGEST_LINE = 4 << 20
 BOUND = 16 << 20
+OVERGROWN = 2 << 20  # twice the size at which the server itself begins another file
 
 
 def finished(names: list[str], current: set[str]) -> list[str]:
@@ -117,6 +118,17 @@ class Follower:
         with contextlib.suppress(OSError):
             new.write_text(json.dumps(self.offsets), encoding="utf-8")
             new.replace(self.place)
+
+    def overgrown(self) -> bool:
+        """Tell whether the file that the server writes is far beyond the size at which it should have begun another.
+
+        Files are named by the second: a burst that goes on within one second goes on in one file.
+        """
+        for name in self.current():
+            with contextlib.suppress(FileNotFoundError):
+                if (self.directory / name).stat().st_size > OVERGROWN:
+                    return True
+        return False
 
     def give_up_excess(self) -> int:
         """Delete the oldest finished files when the directory is beyond its bound; return how many bytes were lost.

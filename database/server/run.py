@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 from server import access, cluster, jsonlog, memory, setting, settings, volume
 from server.child import STOPPING, Child, Escalation, Signals, reap, supervise
@@ -14,6 +15,7 @@ from server.follower import Follower
 from server.printer import Printer
 
 CLAIM_SECONDS = 30.0
+STATUS_LINE = 7  # of postmaster.pid, counted from 0
 STOP_SECONDS = 9.0  # Docker kills after 10
 LAST_WORDS_SECONDS = 2.0
 
@@ -69,6 +71,10 @@ def serve(signals: Signals, printer: Printer) -> int:
         lost = follower.give_up_excess()
         if lost:
             printer.say("warning", "log records were lost: nobody reads this container's output", bytes=lost)
+        # As pg_ctl logrotate does it; a server that is still starting would be killed by the signal.
+        if follower.overgrown() and is_ready(volume.DATA, server.pid):
+            (volume.DATA / "logrotate").touch()
+            server.signal(signal.SIGUSR1)
 
     server = Child(server_command(), server_environment(), lambda text: printer.hand(jsonlog.early(text)))
     escalation = Escalation([(signal.SIGINT, stop_seconds), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)])
@@ -144,3 +150,12 @@ def await_others(server: Child, signals: Signals) -> None:
     with contextlib.suppress(ChildProcessError):
         while reap(server)[1] and time.monotonic() < deadline:
             signals.wait(0.05)
+
+
+def is_ready(data: Path, pid: int) -> bool:
+    """Tell whether the server of that process number says in its lock file that it accepts connections."""
+    try:
+        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    return len(lines) > STATUS_LINE and lines[0].strip() == str(pid) and lines[STATUS_LINE].strip() == "ready"
