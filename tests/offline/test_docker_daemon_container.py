@@ -151,10 +151,25 @@ def test_a_container_is_created_and_told_of_as_recorded(plugin: Plugin, stage: S
                 answer = plugin.ask("Read", URN, id=identity, properties=state, inputs=inputs)
             else:
                 new = labelled(given["news"], stage)
-                answer = plugin.ask("Diff", URN, id=identity, olds=state, news=new, oldInputs=inputs)
+                answer = plugin.ask(
+                    "Diff", URN, id=identity, olds=with_one_port(state, inputs), news=new, oldInputs=inputs
+                )
             judge(case, answer, stage)
     finally:
         remove(stage)
+
+
+def with_one_port(state: Any, inputs: Any) -> Any:
+    """Return a state in which the ports that Docker chose are one number, as they were when it was recorded.
+
+    Docker counts TCP and UDP apart, so whether two chosen ports agree, and with it the official answer, is chance.
+    """
+    named = {port.get("external") for port in inputs.get("ports") or []}
+    chosen = [port for port in state.get("ports") or [] if port["external"] not in named]
+    if len(chosen) < 2:
+        return state
+    same = [{**port, "external": chosen[0]["external"]} if port in chosen else port for port in state["ports"]]
+    return {**state, "ports": same}
 
 
 def wait_until_gone(identity: str) -> None:
