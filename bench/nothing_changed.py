@@ -33,7 +33,7 @@ def one_resource(site: Site, folder: Path) -> Site:
     folder.mkdir()
     (folder / "Pulumi.yaml").write_text(PROJECT.format(virtualenv=sys.prefix))
     (folder / "__main__.py").write_text(PROGRAM)
-    small = replace(site, folder=folder, stack="one")
+    small = replace(site, folder=folder, stack="one", environment=site.environment | {"PULUMI_STACK": "one"})
     small.pulumi("stack", "init", "one")
     small.up()
     return small
