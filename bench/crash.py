@@ -13,6 +13,7 @@ from bench.stack import serving
 from tests.e2e.site import Site
 
 CONNECTIONS = 4
+PAUSE_SECONDS = 0.04
 RUNS = 5
 SECONDS = 20
 
@@ -40,7 +41,7 @@ def ask(port: int, until: threading.Event, asked: list[Asked]) -> None:
             connection.close()
             status = 0
         asked.append(Asked(sent, time.monotonic(), status))
-        until.wait(0.002)
+        until.wait(PAUSE_SECONDS)
     connection.close()
 
 
@@ -87,6 +88,6 @@ def rows() -> list[Row]:
             sum(unanswered),
             0,
             "",
-            f"{RUNS} crashes, {CONNECTIONS} connections",
+            f"{RUNS} crashes, {CONNECTIONS} connections, {CONNECTIONS / PAUSE_SECONDS:.0f} requests/s",
         ),
     ]
