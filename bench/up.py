@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 from tests.e2e.site import free_port
 
 SECONDS = 3600
+NOT_INHERITED = re.compile(r"(SCAFFOLD_|PULUMI_|XDG_|GO[A-Z]+CACHE|MAKE|MFLAGS|VIRTUAL_ENV|ARGS$|STACK$|CI$)")
 
 
 class Machine:
@@ -33,11 +34,8 @@ class Machine:
         development = self.clone / "Pulumi.dev.yaml"
         text = development.read_text().replace("localhost:8000", f"localhost:{self.port}")
         development.write_text(f"{text}  scaffold:gatewayPort: {self.port}\n")
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not re.match(r"(SCAFFOLD_|PULUMI_|XDG_|GO[A-Z]+CACHE)", name)
-        } | {
+        self.environment = {name: value for name, value in os.environ.items() if not NOT_INHERITED.match(name)} | {
+            "PATH": os.pathsep.join(entry for entry in os.environ["PATH"].split(os.pathsep) if "scaffold" not in entry),
             "DOCKER_HOST": docker_host,
             "GOCACHE": str(folder / "go-build"),
             "GOMODCACHE": str(folder / "go-mod"),
