@@ -13,13 +13,13 @@ from infra.model import File, Workload
 LENGTH = 10
 
 
-def id_of(workloads: Sequence[Workload], platform: str = "") -> str:
+def id_of(workloads: Sequence[Workload], program: str = "") -> str:
     """Return the release id of some workloads, as 10 hex digits; secrets count by their fingerprints alone.
 
-    `platform` stands for the code that turns them into containers: when it changes, so may what it makes of the same
-    description, and a serving container must not be replaced where it stands.
+    `program` stands for the code that turns them into containers: when it changes, so may what it makes of the same
+    settings, and a serving container must not be replaced where it stands.
     """
-    text = json.dumps([platform, *(plain(workload) for workload in workloads)], sort_keys=True, default=str)
+    text = json.dumps([program, *(plain(workload) for workload in workloads)], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 
 

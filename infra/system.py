@@ -8,15 +8,13 @@ from infra import database, gateway, images, release, secrets, web
 from infra.model import Route, System
 from infra.settings import Settings
 
-PLATFORMS = Path(__file__).resolve().parent / "platforms"
+PROGRAM = Path(__file__).resolve().parent
 
 
 def describe(settings: Settings, project: str, stack: str) -> System:
     """Describe the whole system of a stack."""
     kept = secrets.of(settings)
-    release_id = release.id_of(
-        [web.workload(settings, kept), web.migration(settings, kept)], images.tag(PLATFORMS / settings.platform, {})
-    )
+    release_id = release.id_of([web.workload(settings, kept), web.migration(settings, kept)], images.tag(PROGRAM, {}))
     managed = settings.managed_database
     own_database = [] if managed else [database.service(settings, reachable_from=(web.NAME, web.MIGRATE))]
     before_migration = database.check(settings, managed) if managed else database.roles(settings, kept)

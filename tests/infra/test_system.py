@@ -62,7 +62,7 @@ def test_a_release_id_changes_with_whatever_makes_the_release() -> None:
     ids = [release.id_of([each]) for each in (base, *changed)]
     assert len(set(ids)) == len(ids)
     assert release.id_of([base]) == ids[0]
-    assert release.id_of([base], "another platform's code") != ids[0]
+    assert release.id_of([base], "another program") != ids[0]
     assert all(len(each) == release.LENGTH for each in ids)
 
 
