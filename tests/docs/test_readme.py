@@ -145,3 +145,10 @@ def test_every_command_is_one_that_a_shell_can_read(path: Path) -> None:
     for block in re.findall(r"^```sh\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
         done = subprocess.run(["sh", "-n"], input=block, capture_output=True, text=True, timeout=10, check=False)
         assert done.returncode == 0, f"{block}{done.stderr}"
+
+
+def test_every_promise_that_is_kept_is_named_by_a_test() -> None:
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    kept = [number for number, _, _, state in PROMISES.findall(README) if state.strip() == "done"]
+    assert len(kept) > 10
+    assert [number for number in kept if not re.search(rf"\b{number}\b", tests)] == []

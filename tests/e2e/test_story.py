@@ -69,6 +69,7 @@ def whole(serving: Site) -> Iterator[Site]:
 
 
 def test_the_first_up_serves_the_site_from_nothing(serving: Site) -> None:
+    """M1: `pulumi up` builds the image and runs web and PostgreSQL."""
     answer = serving.get("/")
     assert answer.status == 200
     assert "Scaffold under test" in answer.body
@@ -76,6 +77,7 @@ def test_the_first_up_serves_the_site_from_nothing(serving: Site) -> None:
 
 
 def test_the_outputs_name_the_addresses_and_they_answer(serving: Site) -> None:
+    """M8: the outputs give the URLs."""
     outputs = serving.outputs()
     assert outputs["siteUrl"] == serving.url
     assert serving.get(outputs["healthUrl"].removeprefix(serving.url)).status == 200
@@ -85,6 +87,7 @@ def test_the_outputs_name_the_addresses_and_they_answer(serving: Site) -> None:
 
 
 def test_only_the_gateway_publishes_a_port(serving: Site) -> None:
+    """M3: the gateway is the only way in."""
     published = {
         name: run_docker("container", "port", name)
         for name in serving.containers(running=True)
@@ -182,6 +185,7 @@ def test_neither_a_name_nor_an_environment_nor_a_log_nor_a_process_nor_the_state
 
 
 def test_every_line_that_a_container_prints_is_json(serving: Site) -> None:
+    """M23: structured logs from every component."""
     for name in serving.containers():
         done = subprocess.run(["docker", "logs", name], capture_output=True, text=True, timeout=30, check=True)
         for line in (done.stdout + done.stderr).splitlines():
@@ -246,6 +250,7 @@ def test_a_killed_app_shows_the_page_at_once_and_comes_back_by_itself(whole: Sit
 
 
 def test_web_stopped_by_hand_shows_the_page_until_the_next_up(whole: Site, artefacts: Path) -> None:
+    """M4, M6: the page, with whom to ask, whenever the app is gone."""
     (web,) = whole.containers("web", running=True)
     run_docker("stop", web)
     whole.wait_for(is_page)
@@ -371,6 +376,7 @@ def head_of(folder: Path) -> str:
 
 
 def test_a_failed_migration_leaves_the_old_release_serving_and_runs_again_with_the_next_up(whole: Site) -> None:
+    """M2, M24: migrations go before traffic, and decide whether there is any."""
     before = whole.outputs()["release"]
     broken = whole.folder / "app" / "migrations" / "versions" / "ffffffffffff_broken.py"
     broken.write_text(BROKEN_MIGRATION.format(head=head_of(whole.folder)))

@@ -42,6 +42,7 @@ def test_without_a_contact_there_is_no_contact_line() -> None:
 
 
 def test_a_mail_address_becomes_a_link_with_its_label() -> None:
+    """M6: contact and label are on the page."""
     page = rendered(maintenanceContactEmail="ops@example.com", maintenanceContactLabel="Operations & friends")
     assert '<a href="mailto:ops@example.com">Operations &amp; friends</a>' in page
 
