@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
@@ -24,7 +24,7 @@ import pytest
 from tests.conftest import ROOT, run_docker
 
 PROJECT = "scaffold-test"
-COPIED = ("Pulumi.yaml", "__main__.py", "infra", "app", "gateway", "database")
+COPIED = ("Pulumi.yaml", "__main__.py", "infra", "kubeapi", "app", "gateway", "database")
 UP_SECONDS = 1500
 
 
@@ -159,8 +159,8 @@ def copy_program(folder: Path) -> None:
     (folder / "Pulumi.yaml").write_text(renamed)
 
 
-def new_site(folder: Path, stack: str) -> Site:
-    """Make a stack with its own state and settings; nothing runs yet."""
+def new_site(folder: Path, stack: str, differing: Mapping[str, str | None] | None = None) -> Site:
+    """Make a stack with its own state and settings; nothing runs yet. A setting that differs as None is left out."""
     copy_program(folder / "program")
     (folder / "state").mkdir()
     passphrase = os.urandom(16).hex()
@@ -177,7 +177,7 @@ def new_site(folder: Path, stack: str) -> Site:
     environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
     site = Site(folder / "program", stack, free_port(), environment, passphrase)
     site.pulumi("stack", "init", stack)
-    for key, value in {
+    usual: dict[str, str | None] = {
         "environment": "development",
         "siteUrl": site.url,
         "siteName": "Scaffold under test",
@@ -185,6 +185,8 @@ def new_site(folder: Path, stack: str) -> Site:
         "maintenanceContactEmail": "operations@example.com",
         "readySeconds": "30",
         "drainSeconds": "5",
-    }.items():
-        site.config(key, value)
+    }
+    for key, value in {**usual, **(differing or {})}.items():
+        if value is not None:
+            site.config(key, value)
     return site

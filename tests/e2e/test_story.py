@@ -19,39 +19,14 @@ import pytest
 
 from tests.conftest import ROOT, run_docker
 from tests.e2e.browser import chromium
-from tests.e2e.site import PROJECT, Answer, Site
+from tests.e2e.release import BROKEN_MIGRATION, head_of, is_page, is_site
+from tests.e2e.site import PROJECT, Site
 from tests.e2e.traffic import Traffic
-
-BROKEN_MIGRATION = '''"""A migration that cannot work."""
-
-from alembic import op
-
-revision = "ffffffffffff"
-down_revision = "{head}"
-
-
-def upgrade() -> None:
-    op.execute("ALTER TABLE there_is_no_such_table ADD COLUMN nothing integer")
-
-
-def downgrade() -> None:
-    pass
-'''
-
-
-def is_site(answer: Answer) -> bool:
-    """Whether the app itself answered."""
-    return answer.status == 200
 
 
 def stack_label(site: Site) -> str:
     """Return the filter for what belongs to the stack."""
     return f"label=scaffold.stack={site.stack}"
-
-
-def is_page(answer: Answer) -> bool:
-    """Whether it is the maintenance page."""
-    return answer.status == 503 and "operations@example.com" in answer.body
 
 
 def snapshot(site: Site) -> str:
@@ -363,16 +338,6 @@ def other_daemon(path: Path) -> Iterator[str]:
         yield f"unix://{path}"
         server.shutdown()
         thread.join(timeout=10)
-
-
-def head_of(folder: Path) -> str:
-    """Return the newest revision of the app's migrations."""
-    versions = list((folder / "app" / "migrations" / "versions").glob("*.py"))
-    text = "\n".join(path.read_text() for path in versions)
-    revisions = set(re.findall(r'^revision(?:: str)? = "(\w+)"', text, re.MULTILINE))
-    head: str
-    (head,) = revisions - set(re.findall(r'^down_revision(?:: [^=]+)? = "(\w+)"', text, re.MULTILINE))
-    return head
 
 
 def test_a_failed_migration_leaves_the_old_release_serving_and_runs_again_with_the_next_up(whole: Site) -> None:
