@@ -1,0 +1,217 @@
+"""Requests to a Kubernetes API server, each with a limit of time."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from kubeapi.access import Access, KubeconfigError
+from kubeapi.credentials import Credential, Credentials
+from kubeapi.errors import TOO_MANY, UNAUTHORIZED, ApiError, SlowError, UnreachableError, refused
+
+CONNECT_SECONDS = 5.0
+CALL_SECONDS = 30.0
+BUSY_TRIES = 5
+APPLY = "application/apply-patch+yaml"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+
+Query = Mapping[str, str | int | bool]
+Object = dict[str, Any]
+
+
+class Client:
+    """One cluster, asked by one user. Its calls may be made from many threads at once."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._credentials = Credentials(access)
+        self._lock = threading.Lock()
+        self._http: httpx.Client | None = None
+        self._shown: tuple[str, str] = ("", "")
+
+    def get(self, path: str, query: Query | None = None, seconds: float = CALL_SECONDS, accept: str = "") -> Any:
+        """Return a JSON document; raise ApiError, UnreachableError or KubeconfigError."""
+        return self._json("GET", path, query, None, "", seconds, accept)
+
+    def text(self, path: str, query: Query | None = None, seconds: float = CALL_SECONDS) -> str:
+        """Return a document that is no JSON, such as a log; raise as `get` does."""
+        return self._asked("GET", path, query, None, "", seconds, "*/*").text
+
+    def post(self, path: str, body: object, query: Query | None = None, seconds: float = CALL_SECONDS) -> Any:
+        """Create an object; raise as `get` does."""
+        return self._json("POST", path, query, body, "application/json", seconds)
+
+    def put(self, path: str, body: object, query: Query | None = None, seconds: float = CALL_SECONDS) -> Any:
+        """Put an object in another's place; raise as `get` does."""
+        return self._json("PUT", path, query, body, "application/json", seconds)
+
+    def patch(
+        self, path: str, body: object, kind: str = APPLY, query: Query | None = None, seconds: float = CALL_SECONDS
+    ) -> Any:
+        """Change an object by a patch of the content type `kind`; raise as `get` does."""
+        return self._json("PATCH", path, query, body, kind, seconds)
+
+    def delete(self, path: str, body: object = None, query: Query | None = None, seconds: float = CALL_SECONDS) -> Any:
+        """Delete an object; raise as `get` does."""
+        return self._json("DELETE", path, query, body, "application/json", seconds)
+
+    @contextlib.contextmanager
+    def stream(self, path: str, query: Query, silence: float) -> Iterator[Iterator[str]]:
+        """Yield the lines of a long answer; `silence` is the longest time without any, in seconds. Raise as `get`."""
+        request, connection = self._request("GET", path, query, None, "", silence, "application/json")
+        with _reached(self.access.server):
+            answer = connection.send(request, stream=True)
+            try:
+                if answer.status_code >= httpx.codes.BAD_REQUEST:
+                    answer.read()
+                    raise _error(answer)
+                yield answer.iter_lines()
+            finally:
+                answer.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._lock:
+            if self._http is not None:
+                self._http.close()
+                self._http = None
+
+    def _json(
+        self, method: str, path: str, query: Query | None, body: object, kind: str, seconds: float, accept: str = ""
+    ) -> Any:
+        answer = self._asked(method, path, query, body, kind, seconds, accept or "application/json")
+        try:
+            return answer.json()
+        except ValueError:
+            raise UnreachableError(f"what answers at {self.access.server}{path} is no Kubernetes API") from None
+
+    def _asked(
+        self, method: str, path: str, query: Query | None, body: object, kind: str, seconds: float, accept: str
+    ) -> httpx.Response:
+        renewed = False
+        busy = 0
+        while True:
+            request, connection = self._request(method, path, query, body, kind, seconds, accept)
+            with _reached(self.access.server):
+                answer = connection.send(request)
+            if answer.status_code < httpx.codes.BAD_REQUEST:
+                return answer
+            if answer.status_code == UNAUTHORIZED and self._credentials.renewable and not renewed:
+                renewed = True
+                self._credentials.current(refused=True)
+                continue
+            # The server says itself when it has room again: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
+            if answer.status_code == TOO_MANY and busy < BUSY_TRIES and "Retry-After" in answer.headers:
+                busy += 1
+                time.sleep(min(float(answer.headers["Retry-After"] or 1), 5.0))
+                continue
+            raise _error(answer)
+
+    def _request(
+        self, method: str, path: str, query: Query | None, body: object, kind: str, seconds: float, accept: str
+    ) -> tuple[httpx.Request, httpx.Client]:
+        credential = self._credentials.current()
+        connection = self._connection(credential)
+        headers = {"Accept": accept}
+        if credential.token:
+            headers["Authorization"] = f"Bearer {credential.token}"
+        elif self.access.username:
+            pair = f"{self.access.username}:{self.access.password}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        content = None
+        if body is not None:
+            headers["Content-Type"] = kind
+            content = json.dumps(body, separators=(",", ":")).encode()
+        parameters = {
+            key: str(value).lower() if isinstance(value, bool) else value for key, value in (query or {}).items()
+        }
+        request = connection.build_request(
+            method, path, params=parameters, content=content, headers=headers,
+            timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
+            extensions={"sni_hostname": self.access.server_name} if self.access.server_name else None,
+        )  # fmt: skip
+        if self.access.server_name:
+            request.extensions = {**request.extensions, "sni_hostname": self.access.server_name}
+        return request, connection
+
+    def _connection(self, credential: Credential) -> httpx.Client:
+        """Return the connections for a credential; another certificate needs others."""
+        with self._lock:
+            shown = (credential.certificate, credential.key)
+            if self._http is None or shown != self._shown:
+                self._shown = shown
+                self._http = httpx.Client(
+                    base_url=self.access.server,
+                    verify=context_of(self.access, credential) if self.access.server.startswith("https") else False,
+                    proxy=self.access.proxy or None,
+                    trust_env=False,
+                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
+                )
+            return self._http
+
+
+def context_of(access: Access, credential: Credential) -> ssl.SSLContext:
+    """Return the TLS settings of an access: the cluster's own authority, and our certificate.
+
+    Raises KubeconfigError for material that OpenSSL refuses.
+    """
+    try:
+        context = ssl.create_default_context(cadata=access.authority or None)
+    except ssl.SSLError:
+        raise KubeconfigError(
+            f"the certificate authority of context {access.context!r} is no PEM certificate"
+        ) from None
+    # Authorities of clusters often lack the key usage that newer Pythons ask for by default (RFC 5280, 4.2.1.3).
+    context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+    if access.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if credential.certificate:
+        # Python takes a client's certificate from files only: one in memory's file system, gone once it is read.
+        with tempfile.TemporaryDirectory(dir=_memory(), prefix="kubeapi-") as folder:
+            pair = Path(folder) / "pair.pem"
+            pair.touch(mode=0o600)
+            pair.write_text(f"{credential.certificate}\n{credential.key}")
+            try:
+                context.load_cert_chain(pair)
+            except ssl.SSLError:
+                raise KubeconfigError(
+                    f"the client certificate of context {access.context!r} and its key are no PEM pair"
+                ) from None
+    return context
+
+
+def _memory() -> str | None:
+    shared = Path("/dev/shm")  # noqa: S108  a folder in memory, where the private key never meets a disk
+    return str(shared) if shared.is_dir() else None
+
+
+@contextlib.contextmanager
+def _reached(server: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.ConnectTimeout:
+        raise UnreachableError(f"no answer from {server} within {CONNECT_SECONDS:.0f} s") from None
+    except httpx.TimeoutException:
+        raise SlowError(f"{server} did not answer in time") from None
+    except httpx.HTTPError as error:
+        raise UnreachableError(f"{server} cannot be reached: {error or type(error).__name__}") from None
+
+
+def _error(answer: httpx.Response) -> ApiError:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    return refused(answer.status_code, body, answer.text)
