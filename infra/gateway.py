@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from infra import images, maintenance
+from infra import images, maintenance, web
 from infra.model import Limits, Mount, Probe, Published, Service, Volume, Workload
 from infra.release import public_file
 from infra.settings import Settings
@@ -17,6 +18,8 @@ DRAIN_SECONDS = 30
 SECONDS_BEYOND_DRAINING = 5
 MEMORY = 512
 """In MiB: it idles at a tenth of it, but strangers must not be able to fill it with as many connections as it takes."""
+UPSTREAM = f"{web.NAME}:{web.PORT}"
+CONNECT_TIMEOUT_MS = 2000
 STATE = Volume("gateway")
 STATE_MOUNT = Mount(STATE.name, "/var/lib/gateway")
 
@@ -37,15 +40,21 @@ def service(settings: Settings) -> Service:
         probe=Probe(command=("probe-http", str(PORT), "/gateway/healthz")),
         reachable_from=(),
         stop_seconds=DRAIN_SECONDS + SECONDS_BEYOND_DRAINING,
+        replicas=settings.kubernetes.gateway_replicas if settings.platform == "kubernetes" else 1,
         published=Published(settings.gateway_address, settings.gateway_port),
         update=("python3", "-m", "watcher", "apply", "/run/files"),
     )
 
 
 def document(settings: Settings) -> str:
-    """Return the gateway's settings as its watcher reads them."""
-    return json.dumps(
-        {"site_url": settings.site_url, "trusted_proxies": list(settings.trusted_proxies), "upstream": None},
-        sort_keys=True,
-        indent=2,
-    )
+    """Return the gateway's settings as its watcher reads them.
+
+    On Docker the switch tells it whom to send to. A cluster says by DNS which pods are ready, and a pod on another node
+    may take longer to connect to than a container on this machine.
+    """
+    told: dict[str, Any] = {"site_url": settings.site_url, "trusted_proxies": list(settings.trusted_proxies)}
+    if settings.platform == "kubernetes":
+        told |= {"upstream": {"discover": UPSTREAM}, "connect_timeout_ms": CONNECT_TIMEOUT_MS}
+    else:
+        told |= {"upstream": None}
+    return json.dumps(told, sort_keys=True, indent=2)

@@ -49,9 +49,13 @@ class Mount:
 
 @dataclass(frozen=True)
 class Probe:
-    """How a workload's health is asked: a command in its container, exit status 0 meaning well."""
+    """How a workload's health is asked: a command in its container, exit status 0 meaning well.
+
+    `alive` asks for less: whether the process does anything at all; where it is empty nobody asks.
+    """
 
     command: tuple[str, ...]
+    alive: tuple[str, ...] = ()
     interval_seconds: int = 10
     timeout_seconds: int = 3
     retries: int = 3
@@ -101,7 +105,10 @@ class Workload:
 
 @dataclass(frozen=True)
 class Service:
-    """Something that keeps running. With `release` a new one stands beside the old; `update` hands it files live."""
+    """Something that keeps running. With `release` a new one stands beside the old; `update` hands it files live.
+
+    With `max_replicas` above `replicas` the load decides how many run in between.
+    """
 
     name: str
     workload: Workload
@@ -111,6 +118,7 @@ class Service:
     stop_seconds: int
     release: str | None = None
     replicas: int = 1
+    max_replicas: int = 0
     published: Published | None = None
     update: tuple[str, ...] = ()
     after: tuple[str, ...] = ()

@@ -21,8 +21,34 @@ from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from infra import values
 
 PROJECT_FILE = Path(__file__).resolve().parent.parent / "Pulumi.yaml"
-SECRETS = frozenset({"databaseOwnerUrl", "databaseUrl", "releaseKey", "secretKey"})
+SECRETS = frozenset({"databaseOwnerUrl", "databaseUrl", "imageRegistryPassword", "releaseKey", "secretKey", "tlsKey"})
 """Settings that are set with --secret; Pulumi's own mark for them allows no default, so each would have to be set."""
+
+ONLY_ON = {
+    "docker": frozenset({"gatewayAddress", "gatewayPort"}),
+    "kubernetes": frozenset(
+        {
+            "databaseStorage",
+            "gatewayParent",
+            "gatewayReplicas",
+            "imageRegistry",
+            "imageRegistryPassword",
+            "imageRegistryUser",
+            "ingressClass",
+            "kubeContext",
+            "kubeconfig",
+            "leaveSeconds",
+            "maxReplicas",
+            "nodePort",
+            "serviceType",
+            "storageClass",
+            "tlsCertificate",
+            "tlsIssuer",
+            "tlsKey",
+        }
+    ),
+}
+"""Settings that mean something on one platform alone; anywhere else a value of one's own is refused."""
 
 Value = TypeVar("Value")
 
@@ -51,6 +77,43 @@ class ManagedDatabase:
     owner_url: ConfiguredSecret
     host: str
     port: int
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where the cluster takes the images from: host, port and path, and who may push and pull."""
+
+    address: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How the Ingress ends TLS: with a certificate and its key, or with what an issuer of cert-manager makes."""
+
+    certificate: str
+    key: str = field(repr=False)
+    issuer: str
+
+
+@dataclass(frozen=True)
+class KubernetesSettings:
+    """What only a stack on Kubernetes can set; storage in GiB."""
+
+    registry: Registry
+    kubeconfig: str
+    context: str
+    max_replicas: int
+    gateway_replicas: int
+    service_type: str
+    node_port: int
+    ingress_class: str
+    gateway_parent: tuple[str, ...]
+    tls: Tls
+    database_storage: int
+    storage_class: str
+    leave_seconds: int
 
 
 @dataclass(frozen=True)
@@ -90,6 +153,7 @@ class Settings:
     docker_host: str
     base_image: str
     protect_data: bool
+    kubernetes: KubernetesSettings
 
     @property
     def production(self) -> bool:
@@ -159,7 +223,11 @@ def read(given: Mapping[str, str]) -> Settings:
         docker_host=reader.checked("dockerHost", values.docker_host),
         base_image=reader.checked("baseImage", values.image_reference),
         protect_data=reader.truth("protectData"),
+        kubernetes=reader.kubernetes(),
     )
+    reader.refuse_of_another_platform(settings.platform)
+    if settings.platform == "kubernetes":
+        reader.refuse_what_does_not_go_together(settings)
     reader.refuse_in_production(settings)
     reader.finish()
     return settings
@@ -278,6 +346,75 @@ class Reader:
             return None
         place = urlsplit(self.text("databaseUrl"))
         return ManagedDatabase(url, owner, place.hostname or "", values.port_or_none(place) or 5432)
+
+    def kubernetes(self) -> KubernetesSettings:
+        """Return what only a stack on Kubernetes can set."""
+        parent = self.checked("gatewayParent", values.gateway_parent)
+        return KubernetesSettings(
+            registry=Registry(
+                address=self.checked("imageRegistry", values.registry),
+                user=self.text("imageRegistryUser"),
+                password=self.text("imageRegistryPassword"),
+            ),
+            kubeconfig=self.text("kubeconfig"),
+            context=self.text("kubeContext"),
+            max_replicas=self.whole("maxReplicas", 0, 200),
+            gateway_replicas=self.whole("gatewayReplicas", 1, 20),
+            service_type=self.one_of("serviceType", "ClusterIP", "NodePort", "LoadBalancer"),
+            node_port=self.whole("nodePort", 0, 65535),
+            ingress_class=self.checked("ingressClass", values.name_or_nothing),
+            gateway_parent=tuple(parent.split("/")) if parent else (),
+            tls=Tls(
+                certificate=self.checked("tlsCertificate", values.certificate),
+                key=self.checked("tlsKey", values.private_key),
+                issuer=self.checked("tlsIssuer", values.name_or_nothing),
+            ),
+            database_storage=self.whole("databaseStorage", 1, 65536),
+            storage_class=self.checked("storageClass", values.name_or_nothing),
+            leave_seconds=self.whole("leaveSeconds", 1, 300),
+        )
+
+    def refuse_of_another_platform(self, platform: str) -> None:
+        """Keep a problem for each setting that says something about a platform which this stack does not run on."""
+        for other, keys in ONLY_ON.items():
+            for key in sorted(keys & self.given.keys() if other != platform else ()):
+                if self.raw(key) != schema()[key]["default"]:
+                    shown = "a value" if key in SECRETS else repr(self.raw(key))
+                    self.problems.append(
+                        f"{key}: got {shown}, wanted nothing on {platform}: it is a setting of stacks on {other}. "
+                        f"Remove it: pulumi config rm {key}"
+                    )
+
+    def refuse_what_does_not_go_together(self, settings: Settings) -> None:
+        """Keep a problem for each setting of a stack on Kubernetes that another one makes senseless, or needs."""
+        own = settings.kubernetes
+        if not own.registry.address:
+            self.problem("imageRegistry", "the registry that the cluster takes images from, such as ghcr.io/me", "")
+        for key, other in (
+            ("imageRegistryUser", "imageRegistryPassword"),
+            ("imageRegistryPassword", "imageRegistryUser"),
+            ("tlsCertificate", "tlsKey"),
+            ("tlsKey", "tlsCertificate"),
+        ):
+            if self.text(key) and not self.text(other):
+                self.problems.append(f"{other}: not set, though {key} is; they go together. Set it: {setting(other)}")
+        if 0 < own.max_replicas < settings.replicas:
+            wanted = f"0 for no scaling, or replicas ({settings.replicas}) at the least"
+            self.problem("maxReplicas", wanted, own.max_replicas)
+        if own.node_port and own.service_type != "NodePort":
+            self.problem("serviceType", "NodePort, since nodePort is set", own.service_type)
+        if own.node_port and not 30000 <= own.node_port <= 32767:
+            self.problem("nodePort", "0 for one that the cluster chooses, or 30000 to 32767", own.node_port)
+        for key in ("tlsCertificate", "tlsIssuer"):
+            if self.text(key) and not own.ingress_class:
+                self.problems.append(
+                    f"{key}: set without ingressClass, though nothing but an Ingress of the stack's own ends TLS with "
+                    f"it. Set it: {setting('ingressClass')}, or remove this one: pulumi config rm {key}"
+                )
+        if own.tls.certificate and own.tls.issuer:
+            self.problems.append(
+                "tlsIssuer: set beside tlsCertificate, wanted one of them. Remove it: pulumi config rm tlsIssuer"
+            )
 
     def refuse_in_production(self, settings: Settings) -> None:
         """Keep a problem for each value that only a development stack may have."""

@@ -135,3 +135,46 @@ def image_reference(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9._/:-]*(@sha256:[0-9a-f]{64})?", value):
         raise ValueError("an image reference, such as debian:trixie-slim")
     return value
+
+
+def registry(value: str) -> str:
+    """Check where images are pushed to, or nothing: the host is told from a folder by a dot, a port or localhost."""
+    host = value.partition("/")[0]
+    shaped = re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*", value)
+    if value and (not shaped or not ("." in host or ":" in host or host == "localhost")):
+        raise ValueError("a registry's host[:port][/path], such as ghcr.io/me or 127.0.0.1:5050")
+    return value
+
+
+def name_or_nothing(value: str) -> str:
+    """Check the name of an object of the cluster, or nothing."""
+    if value and not is_name(value):
+        raise ValueError("the name of an object in the cluster (a-z, 0-9, - and .), or nothing")
+    return value
+
+
+def is_name(value: str) -> bool:
+    """Say whether an object of the cluster can have that name."""
+    return len(value) <= 253 and bool(re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", value))
+
+
+def gateway_parent(value: str) -> str:
+    """Check a Gateway's namespace and name, and a listener of it if one is named, or nothing."""
+    parts = value.split("/")
+    if value and (len(parts) not in (2, 3) or not all(is_name(part) for part in parts)):
+        raise ValueError("NAMESPACE/NAME or NAMESPACE/NAME/LISTENER of a Gateway, or nothing")
+    return value
+
+
+def certificate(value: str) -> str:
+    """Check a chain of certificates in PEM, or nothing."""
+    if value and not ("-----BEGIN CERTIFICATE-----" in value and "-----END CERTIFICATE-----" in value):
+        raise ValueError("a certificate with its chain in PEM (-----BEGIN CERTIFICATE-----), or nothing")
+    return value
+
+
+def private_key(value: str) -> str:
+    """Check a private key in PEM, or nothing."""
+    if value and not re.search(r"-----BEGIN ([A-Z]+ )?PRIVATE KEY-----", value):
+        raise ValueError("the certificate's private key in PEM (-----BEGIN PRIVATE KEY-----), or nothing")
+    return value

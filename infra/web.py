@@ -89,10 +89,11 @@ def service(settings: Settings, secrets: Secrets, release_id: str, reachable_fro
         name=NAME,
         workload=release.labelled(workload(settings, secrets), release_id),
         port=PORT,
-        probe=Probe(command=("probe-http", str(PORT), "/readyz")),
+        probe=Probe(command=("probe-http", str(PORT), "/readyz"), alive=("probe-http", str(PORT), "/healthz")),
         reachable_from=reachable_from,
         stop_seconds=settings.drain_seconds + SECONDS_BEYOND_DRAINING,
         release=release_id,
         replicas=settings.replicas,
+        max_replicas=settings.kubernetes.max_replicas,
         after=(MIGRATE,),
     )
