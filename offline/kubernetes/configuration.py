@@ -1,0 +1,141 @@
+"""The provider's own configuration: checked, compared, and read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kubeapi import kubeconfig
+from kubeapi.access import Access, KubeconfigError
+from offline.plugin.errors import PluginError
+from offline.plugin.values import Properties, Value, is_unknown, reveal
+
+RENDERING = ("renderYamlToDirectory", "alwaysRender")
+FLAGS = {
+    "deleteUnreachable": "PULUMI_K8S_DELETE_UNREACHABLE",
+    "skipUpdateUnreachable": "PULUMI_K8S_SKIP_UPDATE_UNREACHABLE",
+    "enableConfigMapMutable": "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE",
+    "enableSecretMutable": "PULUMI_K8S_ENABLE_SECRET_MUTABLE",
+    "enableServerSideApply": "PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY",
+    "upsertExistingObjects": "PULUMI_K8S_UPSERT_EXISTING_OBJECTS",
+}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a program configures the provider with."""
+
+    kubeconfig: str = field(default="", repr=False)
+    context: str = ""
+    cluster: str = ""
+    namespace: str = ""
+    delete_unreachable: bool = False
+    skip_update_unreachable: bool = False
+    mutable_config_maps: bool = False
+    mutable_secrets: bool = False
+    upsert: bool = False
+    unknown: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def access(self) -> Access:
+        """Return who speaks to which cluster; raise KubeconfigError."""
+        text = self.kubeconfig
+        if not text:
+            return kubeconfig.load("", self.context, self.environment)
+        path = Path(text).expanduser()
+        if "\n" not in text and len(text) < os.pathconf("/", "PC_PATH_MAX") and path.is_file():
+            return kubeconfig.load(str(path), self.context)
+        if "\n" not in text and "{" not in text and ":" not in text:
+            raise KubeconfigError(f"the provider's setting `kubeconfig` names the file {text}, which is not there")
+        return kubeconfig.parse(text, self.context, origin="the provider's setting `kubeconfig`")
+
+    @property
+    def default_namespace(self) -> str:
+        """Return the namespace of objects that name none."""
+        if self.namespace:
+            return self.namespace
+        try:
+            return self.access().namespace
+        except KubeconfigError:
+            return "default"
+
+
+def check(news: Properties) -> tuple[Properties, list[tuple[str, str]]]:
+    """Return the configuration as the engine keeps it, and complaints: pairs of a property and a reason."""
+    complaints = []
+    plain = {key: reveal(value) for key, value in news.items()}
+    if _flag(plain.get("strictMode")):
+        complaints += [
+            (name, f'strict mode requires Provider "{name}" argument')
+            for name in ("kubeconfig", "context")
+            if not plain.get(name)
+        ]
+    if _flag(plain.get("alwaysRender")) and not plain.get("renderYamlToDirectory"):
+        complaints.append(("alwaysRender", '"alwaysRender" requires "renderYamlToDirectory" to be set'))
+    return news, complaints
+
+
+def changed(olds: Mapping[str, Value], news: Mapping[str, Value]) -> tuple[list[str], list[str]]:
+    """Return the settings that differ, and those among them that mean another cluster, where nothing of ours is."""
+    differing = sorted(key for key in olds.keys() | news.keys() if olds.get(key) != news.get(key))
+    if olds.get("clusterIdentifier") and news.get("clusterIdentifier"):
+        same = olds["clusterIdentifier"] == news["clusterIdentifier"]
+        return differing, [] if same else ["clusterIdentifier"]
+    elsewhere = {key for key in ("context", "cluster", "kubeconfig") if key in differing}
+    if not elsewhere or is_unknown(news.get("kubeconfig")):
+        return differing, sorted(elsewhere & {"kubeconfig"}) if is_unknown(news.get("kubeconfig")) else []
+    return differing, [] if _server(olds) == _server(news) else sorted(elsewhere)
+
+
+def _server(settings: Mapping[str, Value]) -> str | None:
+    try:
+        return read(dict(settings)).access().server
+    except (KubeconfigError, PluginError):
+        return None
+
+
+def read(properties: Properties, environment: Mapping[str, str] | None = None) -> Configuration:
+    """Return the configuration the engine sends; raise PluginError for one this provider cannot follow."""
+    given = os.environ if environment is None else environment
+    plain = {key: reveal(value) for key, value in properties.items()}
+    flags = {
+        key: _flag(plain[key]) if plain.get(key) not in (None, "") else _flag(given.get(variable))
+        for key, variable in FLAGS.items()
+    }
+    if plain.get("renderYamlToDirectory"):
+        raise _unsupported("renderYamlToDirectory", "leave it out")
+    said = plain.get("enableServerSideApply")
+    if said not in (None, "") and not flags["enableServerSideApply"]:
+        raise _unsupported("enableServerSideApply: false", "leave it out: objects are applied server-side")
+
+    def text(key: str) -> str:
+        value = plain.get(key)
+        return value if isinstance(value, str) else ""
+
+    written = plain.get("kubeconfig")
+    return Configuration(
+        kubeconfig=json.dumps(written) if isinstance(written, dict) else text("kubeconfig"),
+        context=text("context"),
+        cluster=text("cluster"),
+        namespace=text("namespace"),
+        delete_unreachable=flags["deleteUnreachable"],
+        skip_update_unreachable=flags["skipUpdateUnreachable"],
+        mutable_config_maps=flags["enableConfigMapMutable"],
+        mutable_secrets=flags["enableSecretMutable"],
+        upsert=flags["upsertExistingObjects"],
+        unknown=any(is_unknown(value) for value in plain.values()),
+        environment=dict(given),
+    )
+
+
+def _flag(value: Value) -> bool:
+    return value is True or (isinstance(value, str) and value.lower() in ("true", "1"))
+
+
+def _unsupported(setting: str, remedy: str) -> PluginError:
+    return PluginError(
+        f"the provider's setting `{setting}` needs the official Kubernetes plugin: {remedy}, or put it on PATH"
+    )

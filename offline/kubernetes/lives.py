@@ -1,0 +1,382 @@
+"""What is done on the cluster: create, read, update, delete."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kubeapi.client import APPLY, JSON_PATCH
+from kubeapi.discovery import Resource
+from kubeapi.errors import CONFLICT, FORBIDDEN, NOT_FOUND, ApiError
+from offline.kubernetes import ownership, path
+from offline.kubernetes.annotations import FORCE, MANAGER, SKIP_AWAIT, annotation, is_set, propagation, seconds
+from offline.kubernetes.awaiting import NotReadyError, reasons_now, until_ready
+from offline.kubernetes.call import Call, CancelledError, Made
+from offline.kubernetes.cluster import (
+    Cluster,
+    MissingKindError,
+    UnreachableClusterError,
+    identity,
+    item,
+    namespace_of,
+)
+from offline.kubernetes.configuration import Configuration
+from offline.kubernetes.readiness.wait_for import WaitForError
+from offline.plugin.errors import PluginError
+from offline.plugin.log import INFO, WARNING, EngineLog
+from offline.plugin.values import Properties, contains_unknown, reveal_properties
+
+RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+POLL_SECONDS = 0.1
+LONGEST_POLL_SECONDS = 1.0
+FORGET = (
+    "If the cluster was deleted, you can remove this resource from Pulumi state by rerunning the operation with the "
+    'PULUMI_K8S_DELETE_UNREACHABLE environment variable set to "true"'
+)
+EXISTS = """
+
+The resource already exists in the cluster. This can happen when:
+
+  - Renaming a Pulumi resource: use an alias to preserve the identity,
+    or use deleteBeforeReplace if the resource needs replacement.
+  - Managing an existing resource: use a Patch resource (e.g. NamespacePatch)
+    to manage specific fields without owning the resource lifecycle.
+  - Adopting a resource into Pulumi: use `pulumi import`. Note that
+    protected resources (e.g. kube-system) cannot be deleted on destroy.
+  - Intentional upsert: set upsertExistingObjects on the provider to allow
+    server-side apply to update existing objects on create."""
+CONFLICT_GUIDE = (
+    "server-side apply field conflict detected, see https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/"
+    "managing-resources-with-server-side-apply/#handle-field-conflicts-on-existing-resources for troubleshooting help"
+)
+# Whose deletion `skipAwait` does not wait for.
+LEFT_ALONE = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Pod", "Namespace"})
+
+Object = Mapping[str, Any]
+
+
+class HalfDoneError(Exception):
+    """The object exists, but the call failed: not ready in time, or the server refused the change."""
+
+    def __init__(self, message: str, reasons: Sequence[str], made: Made) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reasons = [message, *reasons]
+        self.made = made
+
+
+class Lives:
+    """The cluster that was configured, and what can be done on it."""
+
+    def __init__(self, configuration: Configuration, log: EngineLog) -> None:
+        self.configuration = configuration
+        self.cancelled = threading.Event()
+        self.cluster = Cluster(configuration)
+        self._log = log
+
+    def call(self, urn: str, seconds: float = 0) -> Call:
+        """Return what one call works with; a time of 0 stands for none given."""
+        return Call(urn, seconds, self._log, self.cancelled)
+
+    def create(self, call: Call, inputs: Properties, *, patch: bool, preview: bool) -> Made | None:
+        """Create an object, or with `patch` take fields of one that exists; None where a preview cannot tell.
+
+        Raises PluginError when nothing was made and HalfDoneError when the object exists.
+        """
+        wanted: dict[str, Any] = reveal_properties(inputs)
+        manager = _manager(wanted)
+        if preview and (patch or contains_unknown(inputs) or (wanted.get("metadata") or {}).get("generateName")):
+            return None
+        try:
+            live, resource = self._made(call, wanted, manager, patch=patch, preview=preview)
+        except UnreachableClusterError as error:
+            if preview:
+                return None
+            raise PluginError(str(error)) from None
+        except (ApiError, MissingKindError, WaitForError) as error:
+            if preview and _not_for_preview(error):
+                return None
+            call.status(f"Retry #0; creation failed: {_words(error, manager)}")
+            raise PluginError(
+                f'resource "{call.urn}" was not successfully created by the Kubernetes API server: '
+                f"{_words(error, manager)}"
+            ) from None
+        except CancelledError:
+            raise PluginError(f'the creation of resource "{call.urn}" was cancelled') from None
+        made = Made(identity(resource, live), live, inputs, manager)
+        if preview or patch:
+            return made
+        try:
+            ready = until_ready(self.cluster, call, resource, wanted, live)
+        except NotReadyError as error:
+            message = (
+                f'resource "{call.urn}" was successfully created, but the Kubernetes API server reported that it '
+                f"failed to fully initialize or become live: {error.message}"
+            )
+            raise HalfDoneError(message, error.reasons, Made(made.id, error.live, inputs, manager)) from None
+        return Made(made.id, ready, inputs, manager)
+
+    def _made(
+        self, call: Call, wanted: dict[str, Any], manager: str, *, patch: bool, preview: bool
+    ) -> tuple[Object, Resource]:
+        from offline.kubernetes.awaiting import judge_of
+
+        judge_of(wanted)  # an annotation that says nothing is refused before anything is made
+        attempts = iter(RETRY_SECONDS)
+        while True:
+            try:
+                resource = self.cluster.place(wanted, fresh=True)
+                if patch or self.configuration.upsert:
+                    return self._apply(
+                        resource, wanted, manager, preview=preview, force=is_set(wanted, FORCE)
+                    ), resource
+                query = {"fieldManager": ownership.CREATOR, "fieldValidation": "Strict"}
+                if preview:
+                    query["dryRun"] = "All"
+                namespace = namespace_of(wanted) or "default"
+                return self.cluster.client.post(resource.collection(namespace), wanted, query), resource
+            except (ApiError, MissingKindError) as error:
+                pause = next(attempts, None)
+                late = call.seconds > 0 and pause is not None and call.spent() + pause > call.seconds
+                if preview or pause is None or late or not _comes_later(error):
+                    raise
+                call.status(f"Retry in {pause:.0f} s; creation failed: {error}")
+                call.wait(pause)
+
+    def read(self, call: Call, identifier: str, wanted: Object) -> Made | None:
+        """Return an object as it is, or None when it is gone or its kind is.
+
+        `wanted` names apiVersion and kind. Raises PluginError, and HalfDoneError for one that is not ready.
+        """
+        namespace, _, name = identifier.rpartition("/")
+        if not name:
+            raise PluginError(
+                f"failed to read resource because of a failure to parse resource name from request ID: {identifier}"
+            )
+        try:
+            resource = self.cluster.place(wanted)
+            live = self.cluster.client.get(resource.item(name, namespace))
+        except UnreachableClusterError as error:
+            self._unreachable(call, error, "failed to read resource state due to unreachable cluster. ")
+            return None
+        except MissingKindError:
+            return None
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise PluginError(f"{identifier} could not be read: {error.message}") from None
+        return Made(identity(resource, live), live, {}, "")
+
+    def unready(self, made: Made) -> tuple[str, ...] | None:
+        """Return why an object that was read is not ready, None when it is; raise PluginError."""
+        try:
+            return reasons_now(self.cluster, self.cluster.place(made.live), made.live, made.live)
+        except (ApiError, WaitForError) as error:
+            raise PluginError(f"{made.id} could not be looked at: {error}") from None
+
+    def _unreachable(self, call: Call, error: Exception, what: str) -> None:
+        """Say that the cluster cannot be asked; raise PluginError unless the object shall be forgotten then."""
+        self._log.write(WARNING, str(error), call.urn)
+        if self.configuration.delete_unreachable:
+            self._log.write(
+                INFO,
+                "configured Kubernetes cluster is unreachable and the `deleteUnreachable` option is enabled. "
+                "Deleting the unreachable resource from Pulumi state",
+                call.urn,
+            )
+            return
+        raise PluginError(f"{what}{FORGET}")
+
+    def update(
+        self, call: Call, identifier: str, inputs: Properties, manager: str, ignore: Sequence[str], *, preview: bool,
+        patch: bool = False,
+    ) -> Made | None:  # fmt: skip
+        """Change an object to new inputs; None where a preview cannot tell.
+
+        Raises PluginError when the object is gone, HalfDoneError when the change was refused or it did not get ready.
+        """
+        if preview and contains_unknown(inputs):
+            return None
+        wanted: dict[str, Any] = reveal_properties(inputs)
+        try:
+            resource = self.cluster.place(wanted)
+            live = self.cluster.client.get(item(resource, wanted))
+        except UnreachableClusterError as error:
+            if preview:
+                return None
+            raise PluginError(str(error)) from None
+        except (ApiError, MissingKindError) as error:
+            if preview and isinstance(error, ApiError) and error.status == FORBIDDEN:
+                return None
+            raise PluginError(
+                f'update of resource "{call.urn}" failed: {error}\nunable to get cluster state: {error}'
+            ) from None
+        for text in ignore:
+            inputs = _left_to_others(inputs, live, manager, text)
+        wanted = reveal_properties(inputs)
+        failed = f'the Kubernetes API server reported that "{identifier}" failed to fully initialize or become live: '
+        try:
+            if not preview and not patch:
+                live = self._hand_over(resource, live, manager)
+            live = self._apply(resource, wanted, manager, preview=preview, force=is_set(wanted, FORCE))
+        except ApiError as error:
+            made = Made(identifier, live, inputs, manager)
+            raise HalfDoneError(f"{failed}{_words(error, manager)}", [], made) from None
+        if preview or patch:
+            return Made(identifier, live, inputs, manager)
+        try:
+            ready = until_ready(self.cluster, call, resource, wanted, live)
+        except NotReadyError as error:
+            raise HalfDoneError(
+                f"{failed}{error.message}", error.reasons, Made(identifier, error.live, inputs, manager)
+            ) from None
+        except WaitForError as error:
+            raise HalfDoneError(f"{failed}{error}", [], Made(identifier, live, inputs, manager)) from None
+        return Made(identifier, ready, inputs, manager)
+
+    def _hand_over(self, resource: Resource, live: Object, manager: str) -> Object:
+        """Make the fields of the creation those of the manager that applies; as often as others write meanwhile."""
+        for last in (False, False, False, True):
+            metadata = live["metadata"]
+            entries = ownership.handed_over(metadata.get("managedFields") or [], manager)
+            if entries is None:
+                return live
+            steps = [
+                {"op": "replace", "path": "/metadata/managedFields", "value": entries},
+                {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
+            ]
+            try:
+                moved: Object = self.cluster.client.patch(item(resource, live), steps, JSON_PATCH)
+            except ApiError as error:
+                if last or error.status != CONFLICT:
+                    raise
+                live = self.cluster.client.get(item(resource, live))
+            else:
+                return moved
+        return live
+
+    def _apply(self, resource: Resource, wanted: Object, manager: str, *, preview: bool, force: bool) -> Object:
+        query: dict[str, str | int | bool] = {"fieldManager": manager, "force": force, "fieldValidation": "Strict"}
+        if preview:
+            query["dryRun"] = "All"
+        found: Object = self.cluster.client.patch(item(resource, wanted), wanted, APPLY, query)
+        return found
+
+    def delete(self, call: Call, identifier: str, inputs: Object, manager: str, *, patch: bool) -> None:
+        """Delete an object and wait until it is gone, or with `patch` give up its fields.
+
+        Raises PluginError, and HalfDoneError when it is still there after the time.
+        """
+        if call.cancelled.is_set():
+            raise PluginError("client rate limiter Wait returned an error: context canceled")
+        namespace, _, name = identifier.rpartition("/")
+        try:
+            resource = self.cluster.place(inputs)
+            where = resource.item(name, namespace)
+            if patch:
+                self._give_up(resource, inputs, manager)
+                return
+            policy = propagation(inputs)
+            found = self.cluster.client.delete(where, {"propagationPolicy": policy})
+        except UnreachableClusterError as error:
+            self._unreachable(call, error, "configured Kubernetes cluster is unreachable. ")
+            return
+        except MissingKindError:
+            return
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return
+            raise PluginError(f"{identifier} could not be deleted: {error.message}") from None
+        if is_set(inputs, SKIP_AWAIT) and inputs.get("kind") in LEFT_ALONE:
+            call.status("Skipping await logic")
+            return
+        call.status("Resource scheduled for deletion")
+        uid = (found.get("details") or {}).get("uid") or (found.get("metadata") or {}).get("uid")
+        self._until_gone(call, identifier, where, inputs, uid)
+
+    def _until_gone(self, call: Call, identifier: str, where: str, inputs: Object, uid: object) -> None:
+        limit = seconds(inputs, call.seconds)
+        ends = time.monotonic() + limit
+        pause = POLL_SECONDS
+        while True:
+            try:
+                live = self.cluster.client.get(where)
+            except ApiError as error:
+                if error.status == NOT_FOUND:
+                    return
+                raise PluginError(f"{identifier} could not be watched while it goes: {error.message}") from None
+            if uid and live["metadata"].get("uid") != uid:
+                return  # another object of that name by now
+            left = ends - time.monotonic()
+            if left <= 0 or call.cancelled.is_set():
+                self._stuck(call, live)
+                message = "timed out waiting for the condition"
+                raise HalfDoneError(message, [], Made(identifier, live, {}, ""))
+            call.cancelled.wait(min(pause, left))
+            pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+
+    def _stuck(self, call: Call, live: Object) -> None:
+        holders = [name for name in live["metadata"].get("finalizers") or [] if name != "foregroundDeletion"]
+        if holders:
+            self._log.write(WARNING, f"finalizers might be preventing deletion ({', '.join(holders)})", call.urn)
+
+    def _give_up(self, resource: Resource, inputs: Object, manager: str) -> None:
+        metadata = {key: value for key in ("name", "namespace") if (value := (inputs.get("metadata") or {}).get(key))}
+        bare = {"apiVersion": inputs.get("apiVersion"), "kind": inputs.get("kind"), "metadata": metadata}
+        try:
+            self.cluster.client.get(item(resource, bare))  # applying would make one that is gone
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return
+            raise
+        self._apply(resource, bare, manager, preview=False, force=True)
+
+
+def _manager(wanted: Object) -> str:
+    return annotation(wanted, MANAGER) or f"{ownership.CREATOR}-{secrets.token_hex(4)}"
+
+
+def _left_to_others(inputs: Properties, live: Object, manager: str, text: str) -> Properties:
+    """Return the inputs without an ignored field that another manager owns: applying it would be a conflict."""
+    try:
+        steps = path.parse(text)
+    except ValueError:
+        return inputs
+    names = [step for step in steps if isinstance(step, str)]
+    entries = live["metadata"].get("managedFields") or []
+    if len(names) != len(steps) or not ownership.others_own(entries, manager, names):
+        return inputs
+    found: Properties = path.without(inputs, steps)
+    return found
+
+
+def _comes_later(error: Exception) -> bool:
+    """Say whether waiting may help: a namespace or a kind that something else in the program makes."""
+    if isinstance(error, MissingKindError):
+        return True
+    return isinstance(error, ApiError) and error.status == NOT_FOUND
+
+
+def _not_for_preview(error: Exception) -> bool:
+    if isinstance(error, MissingKindError):
+        return True
+    if not isinstance(error, ApiError):
+        return False
+    return error.status in (NOT_FOUND, FORBIDDEN) or error.reason == "AlreadyExists"
+
+
+def _words(error: Exception, manager: str) -> str:
+    if not isinstance(error, ApiError):
+        return str(error)
+    if error.reason == "AlreadyExists":
+        return f"{error.message}{EXISTS}"
+    causes = error.details.get("causes") or []
+    if error.status == CONFLICT and any(cause.get("reason") == "FieldManagerConflict" for cause in causes):
+        return (
+            f'{CONFLICT_GUIDE}\nThe resource managed by field manager "{manager}" had an apply conflict: '
+            f"{error.message}"
+        )
+    return error.message

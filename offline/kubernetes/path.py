@@ -1,0 +1,37 @@
+"""Property paths, as `ignoreChanges` writes them: `spec.replicas`, `metadata.labels["a.b/c"]`, `items[0].name`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+PART = re.compile(r'\.?([^.\[\]"]+)|\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]')
+
+
+def parse(text: str) -> list[str | int]:
+    """Return a path's names and indexes; raise ValueError for what is none."""
+    found: list[str | int] = []
+    position = 0
+    while position < len(text):
+        match = PART.match(text, position)
+        if match is None:
+            raise ValueError(f"{text!r} is no property path, from {text[position:]!r} on")
+        name, index, quoted = match.groups()
+        found.append(int(index) if index is not None else name if name is not None else quoted.replace('\\"', '"'))
+        position = match.end()
+    return found
+
+
+def without(value: Any, path: Sequence[str | int]) -> Any:
+    """Return a value without what a path leads to; the value itself where it leads nowhere."""
+    if not path:
+        return value
+    first, *rest = path
+    if isinstance(value, dict) and isinstance(first, str) and first in value:
+        if rest:
+            return {**value, first: without(value[first], rest)}
+        return {key: item for key, item in value.items() if key != first}
+    if isinstance(value, list) and isinstance(first, int) and first < len(value) and rest:
+        return [without(item, rest) if index == first else item for index, item in enumerate(value)]
+    return value

@@ -1,0 +1,1 @@
+"""When an object counts as ready, by kind: decisions on plain objects."""
