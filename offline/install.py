@@ -66,7 +66,8 @@ def plugins(repository: Path) -> list[Plugin]:
 
     Raises Problem when requirements.txt pins none of them.
     """
-    pins = dict(re.findall(r"^(pulumi[a-z-]*)==([0-9][0-9.]*)", (repository / "requirements.txt").read_text(), re.M))
+    texts = [(repository / "requirements.txt").read_text(), *_if_there(repository / "requirements-kubernetes.txt")]
+    pins = dict(re.findall(r"^(pulumi[a-z-]*)==([0-9][0-9.]*)", "\n".join(texts), re.M))
     found = [Plugin("language_python", "language", "python", pins["pulumi"])] if "pulumi" in pins else []
     found += [
         Plugin(name, "resource", name, pins[f"pulumi-{name}"])
@@ -76,6 +77,10 @@ def plugins(repository: Path) -> list[Plugin]:
     if not found:
         raise Problem(f"{repository / 'requirements.txt'} pins no Pulumi package.", "restore the file: git checkout it")
     return found
+
+
+def _if_there(path: Path) -> list[str]:
+    return [path.read_text()] if path.exists() else []
 
 
 def install_plugins(pulumi_home: Path, python: Path, repository: Path) -> list[Path]:

@@ -55,7 +55,7 @@ def install(request: Request) -> None:
     """Install the pinned tools where they are missing; Docker and Pulumi are not needed here."""
     wish = Wish(test.REQUIREMENTS, test.BASE_IMAGE)
     facts, _ = look(request.places, request.environment, wish)
-    if facts.packages.installed == facts.packages.wanted and not facts.packages.broken:
+    if facts.packages.complete:
         return
     with (
         lock(request.places.locks / "prepare.lock", "preparing this machine", 1800),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from setup import preflight
+from setup.facts import requirements_for
 from setup.files import private_folder, read_text_or_none
 from setup.locks import Held, lock
 from setup.places import Places, places_from
@@ -17,7 +18,6 @@ from setup.problem import Problem
 from setup.terminal import Silent, Terminal
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-REQUIREMENTS = "requirements.txt"
 BASE_IMAGE = "debian:trixie-slim"
 YES = frozenset({"1", "true", "yes", "y"})
 
@@ -41,6 +41,11 @@ class Request:
         """Return a plain setting of the stack, before there is anything to read YAML with."""
         return preflight.setting(key, *self.stack_texts())
 
+    @property
+    def platform(self) -> str:
+        """The platform that the stack runs on; a name of no platform is left to the program to refuse."""
+        return self.setting("platform") or "docker"
+
     def stack_texts(self) -> list[str | None]:
         """Return the stack file in use and, for a stack that has none yet, the tracked one."""
         return [
@@ -50,7 +55,7 @@ class Request:
 
     def wish(self) -> Wish:
         """Return what the stack needs of this machine."""
-        return Wish(REQUIREMENTS, self.setting("baseImage") or BASE_IMAGE)
+        return Wish(requirements_for(self.platform, self.places), self.setting("baseImage") or BASE_IMAGE)
 
     def docker_environment(self) -> dict[str, str]:
         """Return the environment with the Docker daemon that the stack names, where it names one."""

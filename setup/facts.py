@@ -9,7 +9,7 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from setup import daemon
 from setup.files import digest_of_files, read_text_or_none
 from setup.places import Places
 
-PLUGIN_PINS = {"pulumi-docker": "docker", "pulumi-random": "random"}
-PLUGIN_PROGRAMS = ("pulumi-language-python", "pulumi-resource-docker", "pulumi-resource-random")
+PLUGIN_PINS = {"pulumi-docker": "docker", "pulumi-kubernetes": "kubernetes", "pulumi-random": "random"}
+LANGUAGE_HOST = "pulumi-language-python"
+REQUIREMENTS = "requirements.txt"
+KUBERNETES_REQUIREMENTS = "requirements-kubernetes.txt"
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/go/bin", "/usr/lib/go/bin")
 VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
@@ -49,6 +51,11 @@ class Packages:
     wanted: str
     installed: str | None
     broken: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether what is pinned is installed."""
+        return self.installed == self.wanted and not self.broken
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ def gather(places: Places, environment: Mapping[str, str], requirements: str, ba
     return Facts(
         machine=machine_facts(environment),
         packages=packages_facts(places, requirements),
-        toolchain=toolchain_facts(places, environment),
+        toolchain=toolchain_facts(places, environment, requirements),
         docker=docker,
         space=space_facts({"Docker": Path(docker.folder), "the cache": places.cache, "the state": places.state}),
         base_image=base_image,
@@ -183,9 +190,23 @@ def stamp_of_packages(places: Places) -> Path:
     return places.venv / ".scaffold-requirements"
 
 
-def toolchain_facts(places: Places, environment: Mapping[str, str]) -> Toolchain:
-    """Return which command line and plugins are wanted and found."""
-    pins = pinned_versions(read_text_or_none(places.repository / "requirements.txt") or "")
+def requirements_for(platform: str, places: Places) -> str:
+    """Return the requirements of a stack on that platform; those of Kubernetes have the others' in them.
+
+    They stay wanted where they have been installed once, so that one environment serves both: going from one to the
+    other installs nothing, and the SDK, for whose plugin Pulumi looks wherever it finds it, stays as it is pinned.
+    """
+    return KUBERNETES_REQUIREMENTS if platform == "kubernetes" or sdk_of_kubernetes(places) else REQUIREMENTS
+
+
+def sdk_of_kubernetes(places: Places) -> bool:
+    """Return whether the virtual environment has Pulumi's SDK for Kubernetes."""
+    return any((places.venv / "lib").glob("python*/site-packages/pulumi_kubernetes"))
+
+
+def toolchain_facts(places: Places, environment: Mapping[str, str], requirements: str) -> Toolchain:
+    """Return which command line and plugins are wanted for what is pinned, and found."""
+    pins = pinned_versions(read_text_or_none(places.repository / requirements) or "")
     version = pins.get("pulumi", "")
     plugins = {plugin: pins[package] for package, plugin in PLUGIN_PINS.items() if package in pins}
     cached = places.toolchain / f"cli-{version}" / "bin" / "pulumi"
@@ -208,13 +229,18 @@ def toolchain_facts(places: Places, environment: Mapping[str, str]) -> Toolchain
         cli_on_path_version=version_of_cli(on_path, places.cache / "cli-versions.json") if on_path else None,
         cached_cli=cached if fitting else None,
         cached_cli_official=official,
-        plugins_on_path=all(shutil.which(program, path=path) for program in PLUGIN_PROGRAMS),
-        language_beside_cli=shutil.which("pulumi-language-python", path=path) is not None,
+        plugins_on_path=all(shutil.which(program, path=path) for program in programs_of(plugins)),
+        language_beside_cli=shutil.which(LANGUAGE_HOST, path=path) is not None,
         plugins_in_user_home=user_home if plugins and in_home else None,
         installed_plugins=read_text_or_none(places.pulumi_home / ".scaffold-plugins"),
         wanted_plugins=plugins_digest(places),
         go=find("go", environment),
     )
+
+
+def programs_of(plugins: Iterable[str]) -> list[str]:
+    """Return the programs of the language host and of these plugins."""
+    return [LANGUAGE_HOST, *(f"pulumi-resource-{name}" for name in plugins)]
 
 
 def built_from_these_sources(cli: Path) -> bool:
@@ -233,7 +259,8 @@ def plugins_digest(places: Places) -> str:
     """Return a digest of the plugins' sources and of the interpreter that runs them, and their pins."""
     sources = places.repository / "offline"
     files = [path for path in sources.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    files += [path for path in [places.repository / "requirements.txt"] if path.exists()]
+    pins = [places.repository / name for name in (REQUIREMENTS, KUBERNETES_REQUIREMENTS)]
+    files += [path for path in pins if path.exists()]
     return f"{digest_of_files(files, places.repository)} {places.python}"
 
 

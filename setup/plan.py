@@ -63,7 +63,7 @@ def decide(facts: Facts) -> Plan:
 def decide_packages(facts: Facts) -> Step | Problem:
     """Decide what the virtual environment needs."""
     packages = facts.packages
-    if packages.installed == packages.wanted and not packages.broken:
+    if packages.complete:
         return Step("packages", "keep", "as pinned", ready=True)
     if packages.broken:
         reason = "its interpreter is gone, so it is made anew"
@@ -111,7 +111,7 @@ def decide_plugins(facts: Facts) -> Step:
     if uses_official_cli(toolchain):
         if toolchain.plugins_in_user_home:
             return Step("plugins", "home", f"in {toolchain.plugins_in_user_home}", ready=True)
-        if toolchain.installed_plugins == official_stamp(toolchain):
+        if official_ones_are_there(toolchain):
             return Step("plugins", "cached", "the official ones, from the cache", ready=True)
     if toolchain.installed_plugins == toolchain.wanted_plugins:
         return Step("plugins", "cached", "from offline/, as it is now", ready=True)
@@ -125,6 +125,11 @@ def uses_official_cli(toolchain: Toolchain) -> bool:
     if version is not None and version >= OLDEST_CLI:
         return toolchain.language_beside_cli
     return toolchain.cached_cli is not None and toolchain.cached_cli_official
+
+
+def official_ones_are_there(toolchain: Toolchain) -> bool:
+    """Return whether the plugin folder has every official plugin that is wanted; it may have more."""
+    return set(official_stamp(toolchain).split()) <= set((toolchain.installed_plugins or "").split())
 
 
 def official_stamp(toolchain: Toolchain) -> str:

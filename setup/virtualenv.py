@@ -48,6 +48,15 @@ def make(places: Places, requirements: str, digest: str, environment: Mapping[st
     write_atomically(stamp, digest.encode())
 
 
+def enter(places: Places) -> None:
+    """Let this process import what the environment has; its interpreter is of the version that runs this."""
+    version = ".".join(map(str, sys.version_info[:2]))
+    folder = str(places.venv / "lib" / f"python{version}" / "site-packages")
+    if folder not in sys.path:
+        # Before the distribution's own packages, which may be older, and after the clone.
+        sys.path.insert(1, folder)
+
+
 def works(places: Places) -> bool:
     """Return whether the environment's interpreter runs and is of the version that runs this."""
     if not places.python.exists():

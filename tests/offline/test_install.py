@@ -192,7 +192,7 @@ def test_a_plugin_prints_its_port_and_goes_when_asked_or_left(tmp_path: Path) ->
 
 
 def test_versions_agree_everywhere() -> None:
-    pins = (ROOT / "requirements.txt").read_text()
+    pins = "".join((ROOT / name).read_text() for name in ("requirements.txt", "requirements-kubernetes.txt"))
     assert install.version() == VERSION
     assert f"pulumi=={VERSION} " in pins
     assert f"pulumi-random=={random.VERSION} " in pins

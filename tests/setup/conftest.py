@@ -15,10 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from setup.facts import packages_digest
+from setup.facts import packages_digest, requirements_for
+from setup.places import places_from
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("setup", "operate", "offline", "Makefile", "Pulumi.yaml", ".gitignore", "requirements.txt")
+COPIED = (
+    "setup", "operate", "offline", "kubeapi", "Makefile", "Pulumi.yaml", ".gitignore",
+    "requirements.txt", "requirements-kubernetes.txt",
+)  # fmt: skip
 PROGRAM = """
 import os
 import time
@@ -155,7 +159,8 @@ def borrow_packages(folder: Path) -> None:
     venv.mkdir()
     for name in ("bin", "lib", "pyvenv.cfg"):
         (venv / name).symlink_to(Path(sys.prefix) / name)
-    (venv / ".scaffold-requirements").write_text(packages_digest(folder, "requirements.txt"))
+    wanted = requirements_for("docker", places_from({"HOME": str(folder)}, folder))
+    (venv / ".scaffold-requirements").write_text(packages_digest(folder, wanted))
 
 
 @pytest.fixture

@@ -76,6 +76,16 @@ def test_a_prepared_machine_needs_nothing() -> None:
             "plugins",
             "cached",
         ),
+        (
+            {"toolchain__cached_cli_official": True, "toolchain__installed_plugins": f"{OFFICIAL} kubernetes-4.32.0"},
+            "plugins",
+            "cached",
+        ),
+        (
+            {"toolchain__cached_cli_official": True, "toolchain__installed_plugins": "official docker-5.1.0"},
+            "plugins",
+            "fetch",
+        ),
         ({"toolchain__installed_plugins": OFFICIAL}, "plugins", "fetch"),
         ({"toolchain__cached_cli_official": True, "toolchain__plugins_in_user_home": Path("/h")}, "plugins", "home"),
         ({"toolchain__plugins_in_user_home": Path("/h")}, "plugins", "cached"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -11,8 +12,19 @@ from pathlib import Path
 import pytest
 
 from setup import toolchain
-from setup.facts import parse_version, pinned_versions, version_of_cli
+from setup.facts import (
+    KUBERNETES_REQUIREMENTS,
+    REQUIREMENTS,
+    parse_version,
+    pinned_versions,
+    requirements_for,
+    toolchain_facts,
+    version_of_cli,
+)
+from setup.places import Places
 from setup.processes import Failed
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # What the official script does with its arguments, and nothing else of it.
 SCRIPT = b"""#!/bin/sh
@@ -99,3 +111,53 @@ def test_versions_are_read_from_what_programs_and_pins_say() -> None:
         "# a\npulumi==3.256.0 \\\n    --hash=sha256:1\npulumi-docker==5.1.0 ; python_version > '3'\n"
     )
     assert pins == {"pulumi": "3.256.0", "pulumi-docker": "5.1.0"}
+
+
+def place_with_sdk(folder: Path, *, sdk: bool) -> Places:
+    """A clone that pins what this one does, with or without Pulumi's SDK for Kubernetes in its environment."""
+    repository = folder / "clone"
+    repository.mkdir()
+    for name in (REQUIREMENTS, KUBERNETES_REQUIREMENTS):
+        shutil.copy(ROOT / name, repository)
+    if sdk:
+        (repository / ".venv" / "lib" / "python3.13" / "site-packages" / "pulumi_kubernetes").mkdir(parents=True)
+    return Places(repository, folder / "cache", folder / "state", repository / ".venv")
+
+
+def test_the_requirements_of_kubernetes_have_all_that_docker_needs() -> None:
+    plain, more = (pinned_versions((ROOT / name).read_text()) for name in (REQUIREMENTS, KUBERNETES_REQUIREMENTS))
+    assert plain.items() <= more.items()
+    assert set(more) - set(plain) >= {"pulumi-kubernetes"}
+
+
+@pytest.mark.parametrize(
+    ("platform", "sdk", "wanted"),
+    [
+        ("docker", False, REQUIREMENTS),
+        ("kubernetes", False, KUBERNETES_REQUIREMENTS),
+        ("kubernetes", True, KUBERNETES_REQUIREMENTS),
+        ("docker", True, KUBERNETES_REQUIREMENTS),
+    ],
+)
+def test_one_environment_serves_stacks_on_both_platforms(tmp_path: Path, platform: str, sdk: bool, wanted: str) -> None:
+    assert requirements_for(platform, place_with_sdk(tmp_path, sdk=sdk)) == wanted
+
+
+def test_the_plugin_of_kubernetes_is_wanted_with_its_sdk_and_not_without(tmp_path: Path) -> None:
+    places = place_with_sdk(tmp_path, sdk=False)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("pulumi-language-python", "pulumi-resource-docker", "pulumi-resource-random"):
+        (programs / name).write_text("#!/bin/sh\n")
+        (programs / name).chmod(0o755)
+    environment = {"PATH": str(programs), "HOME": str(tmp_path)}
+    plain = toolchain_facts(places, environment, REQUIREMENTS)
+    assert (set(plain.plugins), plain.plugins_on_path) == ({"docker", "random"}, True)
+    more = toolchain_facts(places, environment, KUBERNETES_REQUIREMENTS)
+    assert (set(more.plugins), more.plugins_on_path) == ({"docker", "kubernetes", "random"}, False)
+    assert plain.wanted_plugins == more.wanted_plugins, "the plugins of offline/ are installed together"
+    for name, version in more.plugins.items():
+        assert more.plugins_in_user_home is None
+        (tmp_path / ".pulumi" / "plugins" / f"resource-{name}-v{version}").mkdir(parents=True)
+        more = toolchain_facts(places, environment, KUBERNETES_REQUIREMENTS)
+    assert more.plugins_in_user_home == tmp_path / ".pulumi"
