@@ -11,6 +11,7 @@ pulumi.require_pulumi_version(">=3.256.0")
 
 configured = settings.from_stack()
 described = system.describe(configured, pulumi.get_project(), pulumi.get_stack())
-serving = platform_of(configured).run(described, configured)
-for name, value in outputs.of(configured, serving).items():
+platform = platform_of(configured)
+serving = platform.run(described, configured)
+for name, value in outputs.of(configured, platform.addresses(described), serving).items():
     pulumi.export(name, value)

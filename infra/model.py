@@ -158,6 +158,11 @@ class System:
     volumes: tuple[Volume, ...]
     route: Route
 
+    @property
+    def declared(self) -> tuple[Service | Job, ...]:
+        """Services and jobs."""
+        return (*self.services, *self.jobs)
+
     def service(self, name: str) -> Service:
         """Return the service of that name; raise KeyError if there is none."""
         for service in self.services:

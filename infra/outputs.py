@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pulumi
 
 from infra.settings import Settings
 
 
-def of(settings: Settings, serving: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
-    """Return the stack's outputs by name; `serving` is the release, once it serves."""
+def of(settings: Settings, addresses: Mapping[str, str], serving: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
+    """Return the stack's outputs by name; `addresses` are its platform's, `serving` is the release, once it serves."""
     site = settings.site_url
-    address = f"[{settings.gateway_address}]" if ":" in settings.gateway_address else settings.gateway_address
     return {
         "siteUrl": site,
         "healthUrl": f"{site}/healthz",
@@ -18,6 +19,6 @@ def of(settings: Settings, serving: pulumi.Input[str]) -> dict[str, pulumi.Input
         "samlMetadataUrl": f"{site}/auth/login/saml/metadata",
         "samlAcsUrl": f"{site}/auth/login/saml/acs",
         "samlSlsUrl": f"{site}/auth/login/saml/sls",
-        "gatewayAddress": f"{address}:{settings.gateway_port}",
+        **addresses,
         "release": serving,
     }

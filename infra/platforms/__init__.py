@@ -7,7 +7,7 @@ from typing import Protocol
 import pulumi
 
 from infra.model import System
-from infra.settings import Settings, SettingsError
+from infra.settings import Settings
 
 
 class Platform(Protocol):
@@ -16,16 +16,16 @@ class Platform(Protocol):
     def run(self, system: System, settings: Settings) -> pulumi.Output[str]:
         """Declare every resource of the system and return its release, once it serves; in a preview, at once."""
 
+    def addresses(self, system: System) -> dict[str, str]:
+        """Return where the system is reached, as outputs of the stack."""
+
 
 def platform_of(settings: Settings) -> Platform:
-    """Return the platform that the settings name; raise SettingsError for one that this version cannot run."""
+    """Return the platform that the settings name."""
     if settings.platform == "docker":
         from infra.platforms.docker import system as docker
 
         return docker
-    raise SettingsError(
-        [
-            "platform: got 'kubernetes', which this version does not run yet. "
-            "Run on Docker: pulumi config set platform docker"
-        ]
-    )
+    from infra.platforms.kubernetes import system as kubernetes
+
+    return kubernetes

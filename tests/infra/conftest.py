@@ -107,9 +107,10 @@ def run_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunProgram]:
         def program() -> None:
             configured = settings.from_stack()
             described = system.describe(configured, PROJECT, STACK)
-            serving = platform_of(configured).run(described, configured)
+            platform = platform_of(configured)
+            serving = platform.run(described, configured)
             recorder.declared.outputs = {}
-            for name, value in outputs.of(configured, serving).items():
+            for name, value in outputs.of(configured, platform.addresses(described), serving).items():
                 told = functools.partial(recorder.declared.outputs.__setitem__, name)
                 pulumi.Output.from_input(value).apply(told)
 

@@ -10,7 +10,8 @@ import pytest
 
 from infra import images, release, secrets
 from infra.model import Image, Job, Limits, Probe, Service, System, Workload
-from infra.platforms.docker import network, order
+from infra.platforms import order
+from infra.platforms.docker import network
 from infra.platforms.docker.workload import duration
 from tests.infra.conftest import RunProgram
 

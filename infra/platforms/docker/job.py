@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 
 import pulumi
 import pulumi_docker as docker
 
 from infra.model import FILES, File, Job
+from infra.platforms import logline
 from infra.platforms.docker import daemon, workload
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
-
-LAST_LINES = 40
-LAST_OF_TRACEBACK = 5
-NOT_SHOWN = frozenset({"event", "exception", "level", "logger", "release", "timestamp"})
 
 
 def container_name(job: Job) -> str:
@@ -90,24 +86,10 @@ def finished(
     return pulumi.Output.all(container.id, container.exit_code, container.container_logs).apply(look)
 
 
-def readable(line: str) -> list[str]:
-    """Return a JSON log line as a person reads it: level, event, details, and the end of a traceback."""
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        entry = None
-    if not isinstance(entry, dict) or "event" not in entry:
-        return [line]
-    details = {key: value for key, value in entry.items() if key not in NOT_SHOWN}
-    said = f"{entry.get('level', '')}: {entry['event']}" + "".join(f" {key}={value}" for key, value in details.items())
-    return [said, *(f"  {each}" for each in str(entry.get("exception", "")).strip().splitlines()[-LAST_OF_TRACEBACK:])]
-
-
 def failure(name: str, exit_code: object, logs: str) -> str:
     """Say that a job failed, with its last lines and what happens next."""
-    lines = [part for line in logs.strip().splitlines() for part in readable(line)][-LAST_LINES:]
-    said = "\n".join(f"    {line}" for line in lines) or "    (it printed nothing)"
     return (
-        f"job {name} failed with exit code {exit_code}; what serves now goes on serving. Its last lines:\n{said}\n"
+        f"job {name} failed with exit code {exit_code}; what serves now goes on serving. Its last lines:\n"
+        f"{logline.last_lines(logs)}\n"
         f"It has been removed and runs again with the next update: mend the cause, then `make up` or `pulumi up`"
     )

@@ -8,7 +8,8 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.model import Job, Limits, Service, System, Workload
-from infra.platforms.docker import daemon, files, image, job, leftover, moving, network, order, ready, switch, workload
+from infra.platforms import order
+from infra.platforms.docker import daemon, files, image, job, leftover, moving, network, ready, switch, workload
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 from infra.settings import Settings
@@ -51,6 +52,15 @@ def run(system: System, settings: Settings) -> pulumi.Output[str]:
     return pulumi.Output.from_input(
         system.release if pulumi.runtime.is_dry_run() else switched.apply(lambda _: system.release)
     )
+
+
+def addresses(system: System) -> dict[str, str]:
+    """Return where on the machine the stack is reached."""
+    published = system.service(system.route.gateway).published
+    if published is None:
+        return {}
+    address = f"[{published.address}]" if ":" in published.address else published.address
+    return {"gatewayAddress": f"{address}:{published.port}"}
 
 
 def run_service(

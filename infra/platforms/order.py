@@ -9,8 +9,7 @@ from infra.model import Job, Service, System
 
 def of(system: System) -> list[Service | Job]:
     """Return services and jobs so that each follows what it names; raise ValueError for a cycle or an unknown name."""
-    declared: tuple[Service | Job, ...] = (*system.services, *system.jobs)
-    every = {each.name: each for each in declared}
+    every = {each.name: each for each in system.declared}
     for each in every.values():
         for name in each.after:
             if name not in every:

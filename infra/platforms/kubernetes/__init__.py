@@ -1,0 +1,1 @@
+"""A Kubernetes cluster, in a namespace of the stack's own."""

@@ -1,0 +1,82 @@
+"""Reachability as NetworkPolicies: nobody reaches anybody, then each declared edge by itself, from both of its ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from infra.model import Job, Service, System
+from infra.platforms.kubernetes.ready import Ready
+from infra.platforms.kubernetes.resource import Manifest, Object
+from infra.platforms.kubernetes.stack import NAME, Stack
+
+DENY = "default-deny"
+DNS_PORT = 53
+
+
+def plan(system: System) -> dict[str, Manifest]:
+    """Decide the policies: name and spec."""
+    policies: dict[str, Manifest] = {DENY: {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}
+    for service in system.services:
+        allowed = ingress(system, service)
+        if allowed:
+            policies[f"to-{service.name}"] = {
+                "podSelector": pods(service.name),
+                "policyTypes": ["Ingress"],
+                "ingress": allowed,
+            }
+    for each in system.declared:
+        towards = list(egress(system, each))
+        if towards:
+            policies[f"from-{each.name}"] = {
+                "podSelector": pods(each.name),
+                "policyTypes": ["Egress"],
+                # What is called is called by name. Where a cluster answers names differs: a pod, or the node.
+                "egress": [*towards, {"ports": [port(DNS_PORT, "UDP"), port(DNS_PORT)]}],
+            }
+    return policies
+
+
+def ingress(system: System, service: Service) -> list[Manifest]:
+    """Return who may call a service: everybody where it is published, else its callers."""
+    if service.published:
+        return [{"ports": [port(service.port)]}]
+    callers = system.callers(service)
+    if not callers:
+        return []
+    return [{"from": [{"podSelector": pods(name)} for name in callers], "ports": [port(service.port)]}]
+
+
+def egress(system: System, each: Service | Job) -> Iterator[Manifest]:
+    """Yield whom a workload may call: the services that name it, and what it calls outside."""
+    for service in system.services:
+        if each.name in system.callers(service):
+            yield {"to": [{"podSelector": pods(service.name)}], "ports": [port(service.port)]}
+    for outside in each.workload.egress:
+        yield {"to": [{"ipBlock": {"cidr": outside.cidr}}], "ports": [port(outside.port)]}
+
+
+def pods(name: str) -> dict[str, Any]:
+    """Return the selector of a workload's pods."""
+    return {"matchLabels": {NAME: name}}
+
+
+def port(number: int, protocol: str = "TCP") -> dict[str, Any]:
+    """Return a port as policies name it."""
+    return {"port": number, "protocol": protocol}
+
+
+def create(stack: Stack, planned: dict[str, Manifest], first: Ready) -> list[Object]:
+    """Declare the policies."""
+    return [
+        stack.declare(
+            f"policy-{name}",
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            {"spec": spec},
+            service=name,
+            object_name=name,
+            first=first,
+        )
+        for name, spec in planned.items()
+    ]

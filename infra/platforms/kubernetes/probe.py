@@ -1,0 +1,77 @@
+"""Probes: a workload's own commands, and before the first traffic the paths that a new release must answer."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+from urllib.parse import urlsplit
+
+from infra.model import Probe, Route, Service
+from infra.platforms.kubernetes.pod import TMP
+
+STARTING_SECONDS = 1
+PATIENT_SECONDS = 24 * 3600
+"""How long a service may start that nobody restarts: one that recovers its data must not be stopped doing so."""
+WARM_SECONDS = 15
+MARK = f"/{TMP}/warm"
+
+
+def of(service: Service, route: Route) -> dict[str, Any]:
+    """Return the probes of a service's container."""
+    probe = service.probe
+    warm = route.warm_paths if service.name == route.service else ()
+    ready = list(probe.command)
+    if warm:
+        ready = ["bash", "-c", f"{shlex.join(probe.command)} || exit 1\n{warming(service, route)}"]
+    probes: dict[str, Any] = {
+        # The first look comes at once, and so does what follows it: traffic, as soon as there can be any.
+        "startupProbe": asked(
+            probe.alive or probe.command, probe, period=STARTING_SECONDS, failures=starting(service, route)
+        ),
+        "readinessProbe": asked(
+            ready, probe, period=probe.interval_seconds, failures=probe.retries, extra=WARM_SECONDS if warm else 0
+        ),
+    }
+    if probe.alive:
+        probes["livenessProbe"] = asked(probe.alive, probe, period=probe.interval_seconds, failures=probe.retries)
+    return probes
+
+
+def asked(
+    command: tuple[str, ...] | list[str], probe: Probe, *, period: int, failures: int, extra: int = 0
+) -> dict[str, Any]:
+    """Return one probe."""
+    return {
+        "exec": {"command": list(command)},
+        "periodSeconds": period,
+        "timeoutSeconds": probe.timeout_seconds + extra,
+        "failureThreshold": failures,
+    }
+
+
+def starting(service: Service, route: Route) -> int:
+    """Return how many looks a service may take to start before it is started again."""
+    if not service.probe.alive:
+        return PATIENT_SECONDS // STARTING_SECONDS
+    seconds = max(service.probe.grace_seconds, route.ready_seconds if service.name == route.service else 0)
+    return seconds // STARTING_SECONDS
+
+
+def warming(service: Service, route: Route) -> str:
+    """Return the commands that ask a pod for the warm paths as a visitor would, once in its life.
+
+    As on Docker, any answer below 500 will do.
+    """
+    site = urlsplit(route.site_url)
+    host, every = shlex.quote(site.netloc), " && ".join(f"ask {shlex.quote(path)}" for path in route.warm_paths)
+    return "\n".join(
+        (
+            "ask() {",
+            f"    exec 3<>/dev/tcp/127.0.0.1/{service.port} || return 1",
+            "    printf 'GET %s HTTP/1.0\\r\\nHost: %s\\r\\nX-Forwarded-Proto: %s\\r\\n\\r\\n' "
+            f'"$1" {host} {site.scheme} >&3',
+            f'    read -r -t {WARM_SECONDS} _ status _ <&3 && [ "$status" -lt 500 ]',
+            "}",
+            f"test -e {MARK} || {{ {every} && : >{MARK}; }}",
+        )
+    )
