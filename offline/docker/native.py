@@ -1,4 +1,4 @@
-"""The type `Image`: built from a folder, rebuilt in place whenever an input or a file of the folder changes."""
+"""The type `Image`: built from a folder and pushed, in place whenever an input or a file of the folder changes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from offline.docker import image_name
 from offline.docker.context import members
 from offline.docker.diff import Diff
 from offline.docker.ignore import Ignore
 from offline.docker.reading import flag_of, mapping_of, text_of, texts_of
 from offline.plugin.errors import PluginError
-from offline.plugin.log import INFO, EngineLog
+from offline.plugin.log import INFO, WARNING, EngineLog
 from offline.plugin.values import Properties, Secret, Unknown, Value, contains_unknown, reveal
 
 if TYPE_CHECKING:
     from offline.docker.call import Call
+    from offline.docker.pull import Auths
 
 TOKEN = "docker:index/image:Image"  # noqa: S105  a type's name
 INPUTS = "__inputs"
@@ -45,30 +47,59 @@ def check(news: Properties, log: EngineLog, urn: str) -> Properties:
         )
     if not contains_unknown(build.get("context")) and not contains_unknown(build.get("dockerfile")):
         dockerfile = text_of(build, "dockerfile") or os.path.normpath(os.path.join(context, "Dockerfile"))  # noqa: PTH118
-        _must_exist(dockerfile)
+        _must_exist(context, dockerfile)
         build["dockerfile"] = dockerfile
         build["contextDigest"] = context_digest(Path(context), Path(dockerfile))
-    _must_be_canonical(inputs)
-    return {"buildOnPreview": False, **inputs, "build": build}
+    _must_be_canonical(inputs, cached=_caches(build))
+    return _sealed({"buildOnPreview": False, **inputs, "build": build})
 
 
-def _must_exist(dockerfile: str) -> None:
+def _sealed(inputs: Properties) -> Properties:
+    """Return inputs whose password is a secret, even where the program did not say so."""
+    registry = inputs.get("registry")
+    if not isinstance(registry, dict) or not isinstance(registry.get("password"), str):
+        return inputs
+    return {**inputs, "registry": {**registry, "password": Secret(registry["password"])}}
+
+
+def _caches(build: Mapping[str, Value]) -> bool:
+    """Say whether a cache of other images is asked for; raise PluginError for one that names none."""
+    cache = build.get("cacheFrom")
+    if not isinstance(cache, dict):
+        return False
+    if "images" not in cache:
+        raise PluginError("cacheFrom requires an `images` field")
+    images = cache["images"]
+    if images is not None and not isinstance(images, list | Unknown):
+        raise PluginError("the `images` field must be a list of strings")
+    return bool(texts_of(cache, "images"))
+
+
+def _must_exist(context: str, dockerfile: str) -> None:
     if Path(dockerfile).exists():
         return
     reason = f"stat {dockerfile}: no such file or directory"
     if Path(dockerfile).is_absolute():
         raise PluginError(f'expected a relative Dockerfile path; got "{dockerfile}" instead: {reason}')
-    raise PluginError(f'could not open dockerfile at relative path "{dockerfile}": {reason}')
+    inside = os.path.normpath(os.path.join(context, dockerfile))  # noqa: PTH118
+    hint = f'. Try setting `dockerfile` to "{inside}"' if Path(inside).exists() else ""
+    raise PluginError(f'could not open dockerfile at relative path "{dockerfile}": {reason}{hint}')
 
 
-def _must_be_canonical(inputs: Mapping[str, Value]) -> None:
-    """Raise PluginError for an image that shall be pushed and whose name does not say to which registry."""
+def _must_be_canonical(inputs: Mapping[str, Value], *, cached: bool) -> None:
+    """Raise PluginError where neither an image's name nor its `registry` says to which registry it goes."""
     name = text_of(inputs, "imageName")
-    first = name.partition("/")[0]
-    if flag_of(inputs, "skipPush") or not name or ("/" in name and ("." in first or ":" in first)):
+    wanted = cached or not flag_of(inputs, "skipPush")
+    if not wanted or not name or mapping_of(inputs, "registry").get("server"):
         return
+    try:
+        if image_name.parse(name).canonical:
+            return
+        reason = "repository name must be canonical"
+    except image_name.MisnamedError as error:
+        reason = str(error)
     raise PluginError(
-        f'"{name}": repository name must be canonical.\nThis resource requires all image names to be fully '
+        f'"{name}": {reason}.\nThis resource requires all image names to be fully '
         "qualified: prefix the name with the host of your registry, or set `skipPush`"
     )
 
@@ -95,21 +126,39 @@ def diff(olds: Mapping[str, Value], news: Mapping[str, Value]) -> Diff:
     kinds = {
         key: "ADD" if key not in before else "DELETE" if key not in news else "UPDATE"
         for key in sorted(before.keys() | news.keys())
-        if before.get(key) != news.get(key)
+        if before.get(key) != news.get(key) and not _same_registry(key, before.get(key), news.get(key))
     }
     return Diff(bool(kinds), kinds)
 
 
-def create(call: Call, inputs: Properties, *, preview: bool) -> tuple[str, Properties]:
-    """Build an image; in a preview only where `buildOnPreview` asks for it. Raise PluginError."""
-    from offline.docker.build import BuildError, Recipe, build
+def _same_registry(key: str, old: Value, new: Value) -> bool:
+    """Say whether a registry's credentials changed alone: another password makes no other image."""
+    if key != "registry" or not isinstance(old, dict) or not isinstance(new, dict):
+        return False
+    return "server" not in old or "server" not in new or old["server"] == new["server"]
 
-    if preview and (not flag_of(inputs, "buildOnPreview") or contains_unknown(inputs)):
-        return "", inputs
-    if not flag_of(inputs, "skipPush"):
-        raise PluginError(
-            "the offline Docker provider pushes no image: set `skipPush`, or put the official plugin on PATH"
-        )
+
+def _shown_only(call: Call, inputs: Mapping[str, Value]) -> bool:
+    """Say whether a preview shows the inputs instead of building, with a warning where it was asked to build."""
+    if not flag_of(inputs, "buildOnPreview"):
+        return True
+    if contains_unknown([inputs.get("imageName"), inputs.get("build")]):
+        reason = "`buildOnPreview` is set, but parts of imageName or build are known only after the update: not built."
+        call.log.write(WARNING, reason, call.urn)
+        return True
+    return False
+
+
+def create(call: Call, inputs: Properties, auths: Auths, *, preview: bool) -> tuple[str, Properties]:
+    """Build an image and push it; in a preview it is built only where `buildOnPreview` asks for that.
+
+    `auths` are the provider's credentials by registry. Raise PluginError.
+    """
+    from offline.docker.build import BuildError, Recipe, build
+    from offline.docker.push import find, push
+
+    if preview and _shown_only(call, inputs):
+        return "", _sealed(inputs)
     written = inputs.get("build")
     options: Properties = written if isinstance(written, dict) else {}
     name = text_of(inputs, "imageName")
@@ -130,17 +179,22 @@ def create(call: Call, inputs: Properties, *, preview: bool) -> tuple[str, Prope
         cache_from=tuple(texts_of(cache, "images")) if isinstance(cache, dict) else (),
         query={key: value for key, value in query.items() if value},
     )
+    registry = mapping_of(inputs, "registry")
+    # Before the build, which may take long: what is wrong with the credentials is told at once.
+    shown = None if flag_of(inputs, "skipPush") else find(call, name, registry, auths)
     try:
         identity = build(call, recipe)
     except BuildError as error:
         raise PluginError(str(error)) from None
+    if shown is not None and not preview:
+        identity = push(call, name, shown)
     return name, {
         "baseImageName": name,
         "context": context,
         "dockerfile": os.path.relpath(dockerfile, context),
         "imageName": name,
         "platform": text_of(options, "platform"),
-        "registryServer": "",
+        "registryServer": registry.get("server", ""),
         "repoDigest": identity,
         INPUTS: Secret(inputs),
     }

@@ -135,8 +135,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         def answer() -> provider_pb2.CreateResponse:
             inputs = reveal_properties(decode(request.properties))
             if _type(request.urn) == native.TOKEN:
-                call = self._ready().call(request.urn, request.timeout)
-                identity, outputs = native.create(call, inputs, preview=request.preview)
+                lives = self._ready()
+                call = lives.call(request.urn, request.timeout)
+                identity, outputs = native.create(call, inputs, lives.auths, preview=request.preview)
                 return provider_pb2.CreateResponse(id=identity, properties=encode(outputs))
             kind = _kind(request.urn, "Create")
             foretold = foretell(kind, None, inputs).state
@@ -176,8 +177,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         def answer() -> provider_pb2.UpdateResponse:
             olds, news = reveal_properties(decode(request.olds)), reveal_properties(decode(request.news))
             if _type(request.urn) == native.TOKEN:
-                call = self._ready().call(request.urn, request.timeout)
-                _, outputs = native.create(call, news, preview=request.preview)
+                lives = self._ready()
+                call = lives.call(request.urn, request.timeout)
+                _, outputs = native.create(call, news, lives.auths, preview=request.preview)
                 return provider_pb2.UpdateResponse(properties=encode(outputs))
             kind = _kind(request.urn, "Update")
             foretold = foretell(kind, olds, news, request.ignoreChanges)
