@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import pulumi
@@ -17,6 +18,10 @@ import pytest
 from infra import outputs, settings, system
 from infra.platforms import platform_of
 from infra.platforms.docker import daemon
+from infra.platforms.kubernetes import cluster
+from infra.settings import Settings
+from kubeapi.client import Client
+from tests.infra.apiserver import ApiServer
 
 PROJECT, STACK = "scaffold", "unit"
 PROCESSORS = 2
@@ -26,6 +31,7 @@ CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
 VOLUME = "docker:index/volume:Volume"
 IMAGE = "docker:index/remoteImage:RemoteImage"
+PUSHED = "docker:index/image:Image"
 
 
 class Callbacks:
@@ -46,6 +52,10 @@ class Declared:
         """Return the inputs of the resources of one type by logical name."""
         return self.resources.get(kind, {})
 
+    def objects(self, kind: str) -> dict[str, Mapping[str, Any]]:
+        """Return the objects of a kind of Kubernetes by logical name."""
+        return next((found for typ, found in self.resources.items() if typ.endswith(f":{kind}")), {})
+
 
 class Recorder(pulumi.runtime.Mocks):
     """Answers as a daemon would on which every job ends with the exit code that the test chose."""
@@ -61,6 +71,11 @@ class Recorder(pulumi.runtime.Mocks):
         computed: dict[str, Any] = {}
         if args.typ == CONTAINER:
             computed = {"exitCode": self.exit_codes.get(args.name, 0), "containerLogs": "the last words"}
+        elif args.typ == PUSHED:
+            computed = {"repoDigest": f"{args.inputs['imageName'].rpartition(':')[0]}@sha256:{'0' * 64}"}
+        elif args.typ.startswith("kubernetes:") and "metadata" in args.inputs:
+            own = {"name": f"{args.name}-made-up", "uid": f"uid-of-{args.name}"}
+            computed = {"metadata": {**own, **args.inputs["metadata"]}}
         elif args.typ.startswith("random:"):
             computed = {"result": f"value-of-{args.name}"}
         return f"id-of-{args.name}", {**args.inputs, **computed}
@@ -71,6 +86,25 @@ class Recorder(pulumi.runtime.Mocks):
 
 
 RunProgram = Callable[..., Declared]
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[ApiServer]:
+    """An API server, in the cluster's place."""
+    server = ApiServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def on_kubernetes(api: ApiServer, tmp_path: Path) -> dict[str, str]:
+    """The settings of a stack on that cluster."""
+    return {
+        "platform": "kubernetes",
+        "kubeconfig": str(api.kubeconfig(tmp_path)),
+        "imageRegistry": "registry.example.com/me",
+        "siteUrl": "https://app.example.com",
+    }
 
 
 @pytest.fixture
@@ -89,6 +123,15 @@ def run_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunProgram]:
     loop.set_default_executor(executor)
 
     monkeypatch.setattr(daemon, "processors", lambda _host: PROCESSORS)
+    clients: list[Client] = []
+    really_connect = cluster.connect
+
+    def connect(configured: Settings) -> Client:
+        clients.append(really_connect(configured))
+        return clients[-1]
+
+    # A run of the program ends with its process; here something has to close its connections.
+    monkeypatch.setattr(cluster, "connect", connect)
 
     def run(
         config: Mapping[str, str] | None = None,
@@ -119,6 +162,8 @@ def run_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunProgram]:
 
     yield run
     pulumi.runtime.set_all_config({})
+    for client in clients:
+        client.close()
     executor.shutdown()
     for each in [*of_threads, loop]:
         each.close()
