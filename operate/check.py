@@ -8,9 +8,7 @@ from dataclasses import replace
 
 from operate import test
 from operate.request import REPOSITORY, Request
-from setup import virtualenv
-from setup.locks import lock
-from setup.prepare import Wish, look
+from setup.prepare import provide_packages
 
 CHECK_SECONDS = 600
 
@@ -53,12 +51,4 @@ def commands() -> dict[str, list[str]]:
 
 def install(request: Request) -> None:
     """Install the pinned tools where they are missing; Docker and Pulumi are not needed here."""
-    wish = Wish(test.REQUIREMENTS, test.BASE_IMAGE)
-    facts, _ = look(request.places, request.environment, wish)
-    if facts.packages.complete:
-        return
-    with (
-        lock(request.places.locks / "prepare.lock", "preparing this machine", 1800),
-        request.terminal.step("packages", f"{wish.requirements} is not installed") as step,
-    ):
-        virtualenv.make(request.places, wish.requirements, facts.packages.wanted, request.environment, step)
+    provide_packages(request.places, request.environment, test.REQUIREMENTS, request.terminal)

@@ -6,23 +6,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from operate import platforms
 from operate import stack as stacks
-from operate.request import Request, prepared
+from operate.request import Request
 from operate.stack import Stack
-from operate.up import strays_of, sweep
-from setup import state
-from setup.daemon import Daemon
 from setup.problem import Problem
 from setup.processes import Failed
-
-VOLUME = "docker:index/volume:Volume"
 
 
 def run(request: Request) -> int:
     """Ask, then destroy; refuse while protected data would go and `DELETE_DATA=yes` was not said."""
     with request.alone():
-        ready = prepared(request)
-        stack = stacks.existing(request.stack, request.places, ready)
+        stack = stacks.existing(request.stack, request.places, platforms.ready_for(request))
         if not stack.known().exists:
             raise Problem(f"This state knows no stack {stack.name}.", f"make up STACK={stack.name} makes one")
         stacks.check_passphrase(stack)
@@ -37,7 +32,10 @@ def run(request: Request) -> int:
         if code != 0:
             request.terminal.say(f"`pulumi destroy` ended with exit code {code}; make destroy again goes on from here.")
             return code
-        finish(request, stack, ready.daemon, protected, delete_data=delete_data)
+        platforms.of(request).take_away(request, stack, protected, delete_data=delete_data)
+        request.terminal.say(
+            f"The stack {stack.name} is gone; its settings and passphrase stay in {request.places.state}."
+        )
     return 0
 
 
@@ -83,24 +81,3 @@ def unprotect(stack: Stack) -> None:
         raise Problem(
             f"Pulumi could not lift the protection:\n{error.words}", "mend that; nothing was deleted"
         ) from error
-
-
-def finish(
-    request: Request, stack: Stack, daemon: Daemon, protected: Sequence[Mapping[str, Any]], *, delete_data: bool
-) -> None:
-    """Remove whatever of the stack its state did not know; volumes too, where the data is to go.
-
-    Pulumi lets go of protected volumes without deleting them, also in a run that was cut off before this one.
-    """
-    for sentence in sweep(strays_of(stack.name, stack.known(), daemon), daemon):
-        request.terminal.note(sentence)
-    left = [str(row["Name"]) for row in daemon.labelled("volumes", state.labels(stack.name))]
-    if delete_data:
-        # One that was there before the stack was taken over as it is, without its labels.
-        taken_over = [str(each["id"]) for each in protected if each.get("type") == VOLUME and each.get("id")]
-        for name in sorted({*left, *taken_over}):
-            daemon.delete(f"/volumes/{name}", timeout=60)
-            request.terminal.note(f"deleted the volume {name}")
-    elif left:
-        request.terminal.note(f"kept the volumes {', '.join(left)}; docker volume rm {' '.join(left)} deletes them")
-    request.terminal.say(f"The stack {stack.name} is gone; its settings and passphrase stay in {request.places.state}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 
+from operate import platforms
 from operate import stack as stacks
 from operate.request import Request, prepared
 from operate.stack import Stack
@@ -17,6 +18,7 @@ NAMES = (
     "PULUMI_HOME",
     "PULUMI_SKIP_UPDATE_CHECK",
     "DOCKER_HOST",
+    "KUBECONFIG",
 )
 
 # Without its stack file Pulumi would write a new key into the tracked one, and read none of the values set here.
@@ -52,7 +54,7 @@ def run(request: Request) -> int:
     quiet = Terminal(sys.stderr)
     own = Request(request.verb, request.stack, request.arguments, request.places, request.environment, quiet)
     with own.alone():
-        stack = stacks.get_open(own.stack, own.places, prepared(own), quiet)
+        stack = stacks.get_open(own.stack, own.places, platforms.of(own).handed(own, prepared(own)), quiet)
         folder = write_wrapper(stack)
     for name, value in exports(stack, folder).items():
         request.terminal.say(f"export {name}={shlex.quote(value)}")

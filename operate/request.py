@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from setup import preflight
+from setup import preflight, virtualenv
 from setup.facts import requirements_for
 from setup.files import private_folder, read_text_or_none
 from setup.locks import Held, lock
 from setup.places import Places, places_from
-from setup.prepare import Prepared, Wish, look, prepare
+from setup.prepare import Prepared, Wish, look, prepare, provide_packages
 from setup.problem import Problem
 from setup.terminal import Silent, Terminal
 
@@ -83,6 +83,12 @@ def request_from(verb: str, arguments: Sequence[str], environment: Mapping[str, 
             f"make {verb} STACK=dev, or another name",
         )
     return Request(verb, stack, arguments, places, environment)
+
+
+def packages(request: Request) -> None:
+    """Have the stack's packages importable in this process, and install them where they are missing."""
+    provide_packages(request.places, request.environment, request.wish().requirements, request.terminal)
+    virtualenv.enter(request.places)
 
 
 def prepared(request: Request) -> Prepared:

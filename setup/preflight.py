@@ -42,6 +42,12 @@ def setting(key: str, *texts: str | None) -> str | None:
     return None
 
 
+def is_set(key: str, *texts: str | None) -> bool:
+    """Return whether a stack file gives a setting a value; a secret's stands on the lines below."""
+    pattern = re.compile(rf"^\s*[\"']?scaffold:{re.escape(key)}[\"']?:", re.MULTILINE)
+    return any(pattern.search(text or "") for text in texts)
+
+
 def port_of(*texts: str | None) -> int:
     """Return the port that the gateway will listen on; a value that is no port is left to the program to refuse."""
     value = setting("gatewayPort", *texts) or ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from setup import base_image, daemon, engine, toolchain, virtualenv
 from setup.apt import get_permission, install
-from setup.facts import Facts, gather, packages_digest
+from setup.facts import Facts, gather, packages_digest, packages_facts
 from setup.locks import Held, Holder, lock
 from setup.places import Places
 from setup.plan import Plan, Step, decide
@@ -67,6 +67,18 @@ def prepare(
         raise Problem(
             f"{who} has prepared this machine for half an hour.", "see what it waits for, and run this again"
         ) from None
+
+
+def provide_packages(places: Places, environment: Mapping[str, str], requirements: str, terminal: Terminal) -> None:
+    """Install the requirements where they are missing, and prepare nothing else; raise Problem."""
+    facts = packages_facts(places, requirements)
+    if facts.complete:
+        return
+    with (
+        lock(places.locks / "prepare.lock", "preparing this machine", WAIT_SECONDS),
+        terminal.step("packages", f"{requirements} is not installed") as step,
+    ):
+        virtualenv.make(places, requirements, facts.wanted, environment, step)
 
 
 def _carry_out(

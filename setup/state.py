@@ -33,13 +33,17 @@ class PulumiLock:
 
 @dataclass(frozen=True)
 class Known:
-    """What the state says of a stack: whether it is there, its objects' ids, and how many operations are unfinished."""
+    """What the state says of a stack: whether it is there, its objects, and how many operations are unfinished.
+
+    `ids` are the objects' ids, `objects` their kinds with these: an id of Kubernetes tells a name alone.
+    """
 
     exists: bool
     resources: int = 0
     ids: frozenset[str] = frozenset()
     pending: int = 0
     pending_creates: int = 0
+    objects: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -63,26 +67,42 @@ def checkpoint_of(backend: Path, stack: str) -> Path:
 
 def read(backend: Path, stack: str) -> Known:
     """Return what the state says; one that is there and cannot be understood counts as existing and knowing nothing."""
+    latest = latest_of(backend, stack)
+    return Known(exists=False) if latest is None else known_from(latest)
+
+
+def latest_of(backend: Path, stack: str) -> dict[str, Any] | None:
+    """Return the latest deployment in the state, empty where it cannot be understood, or None where there is none."""
     try:
         text = checkpoint_of(backend, stack).read_bytes()
     except FileNotFoundError:
-        return Known(exists=False)
+        return None
     try:
-        latest = json.loads(text)["checkpoint"].get("latest") or {}
-        resources = latest.get("resources") or []
-        pending = latest.get("pending_operations") or []
+        return dict(json.loads(text)["checkpoint"].get("latest") or {})
     except (ValueError, KeyError, AttributeError, TypeError):
-        return Known(exists=True)
-    return known_from({"resources": resources, "pending_operations": pending})
+        return {}
+
+
+def provider_inputs(backend: Path, stack: str, name: str) -> dict[str, Any]:
+    """Return the inputs of a provider in the state, empty where there is none."""
+    for resource in (latest_of(backend, stack) or {}).get("resources") or []:
+        if resource.get("type") == f"pulumi:providers:{name}":
+            return dict(resource.get("inputs") or {})
+    return {}
 
 
 def known_from(deployment: Mapping[str, Any]) -> Known:
     """Return what a deployment, as Pulumi exports it, says."""
     resources = deployment.get("resources") or []
     pending = deployment.get("pending_operations") or []
-    ids = {str(resource["id"]) for resource in resources if resource.get("id")}
+    objects = {
+        (str(resource.get("type", "")).rpartition(":")[2], str(resource["id"]))
+        for resource in resources
+        if resource.get("id")
+    }
+    ids = frozenset(identifier for _, identifier in objects)
     creates = sum(1 for operation in pending if operation.get("type") == "creating")
-    return Known(True, len(resources), frozenset(ids), len(pending), creates)
+    return Known(True, len(resources), ids, len(pending), creates, frozenset(objects))
 
 
 def locks_on(backend: Path, stack: str) -> list[PulumiLock]:

@@ -34,6 +34,13 @@ def test_a_plain_setting_is_read_without_a_yaml_library(text: str | None, value:
     assert setting("gatewayPort", text) == value
 
 
+def test_a_secret_that_is_set_is_seen_without_being_read() -> None:
+    text = "config:\n  scaffold:databaseUrl:\n    secure: v1:abc\n"
+    assert preflight.is_set("databaseUrl", None, text)
+    assert not preflight.is_set("databaseOwnerUrl", text)
+    assert not preflight.is_set("databaseUrl", "config:\n  # scaffold:databaseUrl: x\n", None)
+
+
 def test_the_stack_file_in_use_goes_before_the_tracked_one() -> None:
     assert port_of("scaffold:gatewayPort: 1\n", "scaffold:gatewayPort: 2\n") == 1
     assert port_of(None, "scaffold:gatewayPort: 2\n") == 2

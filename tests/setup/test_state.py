@@ -80,11 +80,18 @@ def test_the_state_tells_ids_and_what_was_cut_off(tmp_path: Path) -> None:
     path = state.checkpoint_of(tmp_path, "dev")
     path.parent.mkdir(parents=True)
     latest = {
-        "resources": [{"urn": "stack"}, {"id": "abc"}],
+        "resources": [
+            {"urn": "stack"},
+            {"type": "pulumi:providers:kubernetes", "inputs": {"clusterIdentifier": "one"}},
+            {"type": "kubernetes:apps/v1:Deployment", "id": "scaffold-dev/web"},
+        ],
         "pending_operations": [{"type": "creating"}, {"type": "updating"}],
     }
     path.write_text(json.dumps({"version": 3, "checkpoint": {"latest": latest}}))
-    assert state.read(tmp_path, "dev") == Known(True, 2, frozenset({"abc"}), 2, 1)
+    web = ("Deployment", "scaffold-dev/web")
+    assert state.read(tmp_path, "dev") == Known(True, 3, frozenset({"scaffold-dev/web"}), 2, 1, frozenset({web}))
+    assert state.provider_inputs(tmp_path, "dev", "kubernetes") == {"clusterIdentifier": "one"}
+    assert state.provider_inputs(tmp_path, "dev", "docker") == state.provider_inputs(tmp_path, "no", "docker") == {}
     path.write_text(json.dumps({"version": 3, "checkpoint": {}}))
     assert state.read(tmp_path, "dev") == Known(exists=True)
     path.write_text("{")

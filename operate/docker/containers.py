@@ -25,9 +25,15 @@ class Container:
     ports: tuple[str, ...]
 
 
+def daemon_of(request: Request) -> Daemon:
+    """Return the daemon that the stack runs on."""
+    return Daemon(daemon.endpoint_from(request.docker_environment()))
+
+
 def reachable(request: Request) -> Daemon:
     """Return the daemon that the stack runs on; raise Problem where it does not answer."""
-    endpoint = daemon.endpoint_from(request.docker_environment())
+    client = daemon_of(request)
+    endpoint = client.endpoint
     how = daemon.connectable(endpoint)
     if how != "running":
         raise Problem(
@@ -35,7 +41,7 @@ def reachable(request: Request) -> Daemon:
             + ("may not be used by this user." if how == "forbidden" else "does not answer."),
             "make up prepares it, or says what it wants",
         )
-    return Daemon(endpoint)
+    return client
 
 
 def of_stack(client: Daemon, stack: str) -> list[Container]:

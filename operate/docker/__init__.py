@@ -1,0 +1,1 @@
+"""The verbs for stacks on Docker."""

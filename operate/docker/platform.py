@@ -1,0 +1,39 @@
+"""Docker as the verbs see it."""
+
+from __future__ import annotations
+
+from operate.docker.down import run as down
+from operate.docker.logs import run as logs
+from operate.docker.migrate import run as migrate
+from operate.docker.obstacles import of_stack as obstacles
+from operate.docker.remains import take_away
+from operate.docker.status import run as status
+from operate.docker.strays import mend
+from operate.request import Request
+from operate.stack import Stack
+from setup.facts import Facts
+from setup.prepare import Prepared
+from setup.problem import Problem
+
+__all__ = [
+    "beforehand", "down", "handed", "logs", "mend", "migrate", "obstacles", "ready", "settle", "status", "take_away",
+]  # fmt: skip
+
+
+def beforehand(request: Request, facts: Facts) -> list[Problem] | None:
+    """Return what stands in the way, or None where the daemon does not answer yet."""
+    return obstacles(request) if facts.docker.state == "running" else None
+
+
+def handed(_request: Request, done: Prepared) -> Prepared:
+    """Return what is prepared as it is: the daemon's address is in it."""
+    return done
+
+
+def ready(_request: Request, done: Prepared) -> Prepared:
+    """Return what is prepared as it is: the daemon runs."""
+    return done
+
+
+def settle(_request: Request, _stack: Stack) -> None:
+    """Do nothing: whatever a killed run left was in the way, and is gone."""
