@@ -19,7 +19,8 @@ from setup.problem import Problem
 
 ANSWER_SECONDS = 10.0
 AUTHORITIES = Path("/etc/docker/certs.d")
-HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+# Docker's own registry answers at another name than the one that images carry, and takes none without a user.
+HUB = "docker.io"
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,18 @@ def insecure(host: str, information: Mapping[str, Any]) -> bool:
 def ask(address: str, daemon: Daemon) -> Answer:
     """Ask the registry for its version of the protocol, over TLS or, where the daemon would, without."""
     host = host_of(address)
+    if host == HUB:
+        return Answer(401)
     information: dict[str, Any] = {}
     with contextlib.suppress(DaemonError, OSError):
         information = daemon.get("/info")
-    place = HUB.get(host, host)
     if not insecure(host, information):
-        return get(f"https://{place}/v2/", context_for(host))
+        return get(f"https://{host}/v2/", context_for(host))
     unproven = ssl.create_default_context()
     unproven.check_hostname = False
     unproven.verify_mode = ssl.CERT_NONE
-    secured = get(f"https://{place}/v2/", unproven)
-    return secured if secured.speaks else get(f"http://{place}/v2/", None)
+    secured = get(f"https://{host}/v2/", unproven)
+    return secured if secured.speaks else get(f"http://{host}/v2/", None)
 
 
 def get(url: str, context: ssl.SSLContext | None) -> Answer:
@@ -110,7 +112,8 @@ def logged_in(host: str, folder: Path) -> bool:
     if settings.get("credsStore"):
         return True
     names = [*(settings.get("auths") or {}), *(settings.get("credHelpers") or {})]
-    return any(host_of(name.partition("://")[2] or name) in (host, HUB.get(host, host)) for name in names)
+    hosts = {host_of(name.partition("://")[2] or name) for name in names}
+    return host in hosts or (host == HUB and any(name.endswith(f".{HUB}") for name in hosts))
 
 
 def problem(address: str, answer: Answer, *, user: bool, stack: str) -> Problem | None:

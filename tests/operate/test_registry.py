@@ -61,11 +61,18 @@ def test_one_where_nobody_listens_says_so() -> None:
 
 
 def test_one_that_asks_who_pushes_wants_a_user() -> None:
-    assert problem("ghcr.io/me", Answer(401), user=True, stack="k8s") is None
-    found = problem("ghcr.io/me", Answer(401), user=False, stack="k8s")
+    assert problem("images.example/me", Answer(401), user=True, stack="k8s") is None
+    found = problem("images.example/me", Answer(401), user=False, stack="k8s")
     assert found is not None
-    assert "The registry ghcr.io asks who pushes" in found.cause
+    assert "The registry images.example asks who pushes" in found.cause
     assert "--secret imageRegistryPassword" in found.fix
+
+
+def test_dockers_own_registry_takes_no_image_without_a_user(tmp_path: Path) -> None:
+    answer = registry.ask("docker.io/me", NOWHERE)
+    assert problem("docker.io/me", answer, user=False, stack="k8s") is not None
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"https://some.docker.io/v1/": {"auth": "x"}}}))
+    assert logged_in("docker.io", tmp_path)
 
 
 def test_what_is_no_registry_is_told_from_one() -> None:
@@ -82,7 +89,7 @@ def test_what_is_no_registry_is_told_from_one() -> None:
         ("localhost:5050", True),
         ("10.1.2.3:5000", True),
         ("10.2.2.3:5000", False),
-        ("ghcr.io", False),
+        ("images.example", False),
         ("old.example:5000", True),
         ("docker.io", False),
     ],
@@ -103,14 +110,14 @@ def test_a_registry_is_insecure_where_the_daemon_says_so(host: str, expected: bo
         (None, False),
         ("{", False),
         ([], False),
-        ({"auths": {"ghcr.io": {"auth": "x"}}}, True),
-        ({"auths": {"https://ghcr.io/v2/": {}}}, True),
-        ({"auths": {"quay.io": {"auth": "x"}}}, False),
-        ({"credHelpers": {"ghcr.io": "pass"}}, True),
+        ({"auths": {"images.example": {"auth": "x"}}}, True),
+        ({"auths": {"https://images.example/v2/": {}}}, True),
+        ({"auths": {"other.example": {"auth": "x"}}}, False),
+        ({"credHelpers": {"images.example": "pass"}}, True),
         ({"credsStore": "desktop"}, True),
     ],
 )
 def test_what_docker_login_keeps_counts_as_a_user(tmp_path: Path, settings: object, expected: bool) -> None:
     if settings is not None:
         (tmp_path / "config.json").write_text(settings if isinstance(settings, str) else json.dumps(settings))
-    assert logged_in("ghcr.io", tmp_path) is expected
+    assert logged_in("images.example", tmp_path) is expected
