@@ -59,6 +59,12 @@ class Cluster:
             if error.status != FORBIDDEN:
                 raise UnreachableClusterError(f"{UNREACHABLE}: {error.message}") from None
 
+    def version(self) -> tuple[int, int]:
+        """Return the version of Kubernetes; raise UnreachableClusterError or ApiError."""
+        found = self.client.get("/version")
+        major, minor = (int("".join(filter(str.isdigit, str(found[key])))) for key in ("major", "minor"))
+        return major, minor
+
     def resource(self, api_version: str, kind: str, *, fresh: bool = False) -> Resource:
         """Return where a kind is served; raise MissingKindError, UnreachableClusterError, ApiError."""
         _ = self.client

@@ -54,13 +54,13 @@ class Configuration:
 
     @property
     def default_namespace(self) -> str:
-        """Return the namespace of objects that name none."""
+        """Return the namespace of objects that name none; empty where the kubeconfig that was given cannot be read."""
         if self.namespace:
             return self.namespace
         try:
             return self.access().namespace
         except KubeconfigError:
-            return "default"
+            return "" if self.kubeconfig else "default"
 
 
 def check(news: Properties) -> tuple[Properties, list[tuple[str, str]]]:

@@ -24,6 +24,7 @@ from offline.kubernetes.cluster import (
     namespace_of,
 )
 from offline.kubernetes.configuration import Configuration
+from offline.kubernetes.readiness.verdict import conditions_of
 from offline.kubernetes.readiness.wait_for import WaitForError
 from offline.plugin.errors import PluginError
 from offline.plugin.log import INFO, WARNING, EngineLog
@@ -176,6 +177,10 @@ class Lives:
             return reasons_now(self.cluster, self.cluster.place(made.live), made.live, made.live)
         except (ApiError, WaitForError) as error:
             raise PluginError(f"{made.id} could not be looked at: {error}") from None
+
+    def is_complete(self, made: Made) -> bool:
+        """Say whether a Job that was read has done its work."""
+        return (conditions_of(made.live).get("Complete") or {}).get("status") == "True"
 
     def _unreachable(self, call: Call, error: Exception, what: str) -> None:
         """Say that the cluster cannot be asked; raise PluginError unless the object shall be forgotten then."""

@@ -23,6 +23,20 @@ def parse(text: str) -> list[str | int]:
     return found
 
 
+def written(steps: Sequence[str | int]) -> str:
+    """Return a path's text, the inverse of `parse`."""
+    text = ""
+    for step in steps:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif any(character in step for character in '."[]'):
+            quoted = step.replace('"', '\\"')
+            text += f'["{quoted}"]'
+        else:
+            text += f".{step}" if text else step
+    return text
+
+
 def without(value: Any, path: Sequence[str | int]) -> Any:
     """Return a value without what a path leads to; the value itself where it leads nowhere."""
     if not path:

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
-from google.protobuf import empty_pb2
-from offline.kubernetes.check import Autonaming, check
-from offline.kubernetes.diff import diff
+from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from offline.kubernetes import configuration, kinds, scope, state
+from offline.kubernetes import configuration, kinds, lifecycle, scope, state
+from offline.kubernetes.annotations import REPLACE_UNREADY, is_set
+from offline.kubernetes.check import Autonaming, check
 from offline.kubernetes.configuration import Configuration
+from offline.kubernetes.diff import diff
+from offline.kubernetes.spelling import dashed
 from offline.plugin.errors import InitFailedError, PluginError, abort
 from offline.plugin.log import INFO, WARNING, EngineLog
 from offline.plugin.values import Properties, decode, encode, reveal_properties
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from offline.kubernetes.lives import HalfDoneError, Lives
 
 VERSION = "4.32.0"
+SKIPPED = "Cluster is unreachable but skipUpdateUnreachable flag is set to true, skipping..."
 ELSEWHERE = "the offline Kubernetes provider has {what}; put the official plugin on PATH for it"
 
 Answer = TypeVar("Answer")
@@ -98,15 +101,17 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Check an object's inputs."""
 
         def answer() -> provider_pb2.CheckResponse:
-            olds, news = decode(request.olds), decode(request.news)
+            olds, news = _decoded(request.olds), _decoded(request.news)
             token = _type(request.urn)
-            if olds and self._configuration.skip_update_unreachable and not self._reachable(request.urn):
-                return provider_pb2.CheckResponse(inputs=encode(olds))
+            if self._configuration.skip_update_unreachable and not self._reachable():
+                self._log.write(WARNING, SKIPPED, request.urn)
+                return provider_pb2.CheckResponse(inputs=request.olds)
             naming = None
             if request.HasField("autonaming"):
                 naming = Autonaming(request.autonaming.proposed_name, int(request.autonaming.mode))
             checked = check(
                 token,
+                request.urn.split("::")[-1],
                 olds,
                 news,
                 request.randomSeed,
@@ -114,7 +119,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 default_namespace=self._configuration.default_namespace,
                 autonaming=naming,
             )
-            for words in checked.warnings:
+            for words in [*checked.warnings, *self._about_version(token)]:
                 self._log.write(WARNING, words, request.urn)
             return provider_pb2.CheckResponse(inputs=encode(checked.inputs), failures=_failures(checked.failures))
 
@@ -124,15 +129,18 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Say what new inputs would do to an object."""
 
         def answer() -> provider_pb2.DiffResponse:
-            old_state = decode(request.olds)
+            old_state, news = _decoded(request.olds), _decoded(request.news)
+            token = _type(request.urn)
             found = diff(
-                _type(request.urn),
-                decode(request.old_inputs) if request.old_inputs.fields else state.inputs_of(old_state),
+                token,
+                state.inputs_of(old_state),
                 old_state,
-                decode(request.news),
+                news,
+                namespaced=self._is_namespaced(token, news),
                 ignore=list(request.ignoreChanges),
                 mutable_config_maps=self._configuration.mutable_config_maps,
                 mutable_secrets=self._configuration.mutable_secrets,
+                unready=self._shall_be_replaced(request.urn, request.id, old_state, reveal_properties(news)),
             )
             message = provider_pb2.DiffResponse(
                 changes=provider_pb2.DiffResponse.DIFF_SOME if found.changed else provider_pb2.DiffResponse.DIFF_NONE,
@@ -140,8 +148,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 hasDetailedDiff=True,
                 replaces=found.replaces,
             )
-            for path, kind in found.kinds.items():
-                message.detailedDiff[path].kind = provider_pb2.PropertyDiff.Kind.Value(kind)
+            for path, change in found.changes.items():
+                message.detailedDiff[path].kind = provider_pb2.PropertyDiff.Kind.Value(change.kind)
+                message.detailedDiff[path].inputDiff = change.from_inputs
             return message
 
         return _answered(context, answer)
@@ -150,7 +159,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Make an object, or in a preview ask the server what it would make."""
 
         def answer() -> provider_pb2.CreateResponse:
-            inputs = decode(request.properties)
+            inputs = _decoded(request.properties)
             lives = self._ready()
             call = lives.call(request.urn, request.timeout)
             made = lives.create(call, inputs, patch=_is_patch(request.urn), preview=request.preview)
@@ -167,7 +176,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Look an object up, for a refresh or an import."""
 
         def answer() -> provider_pb2.ReadResponse:
-            old_state, old_inputs = decode(request.properties), decode(request.inputs)
+            old_state, old_inputs = _decoded(request.properties), decode(request.inputs)
             lives = self._ready()
             call = lives.call(request.urn)
             wanted = {**kinds.named(_type(request.urn)), **reveal_properties(old_inputs)}
@@ -182,14 +191,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if made is None:
                 return provider_pb2.ReadResponse()
             inputs = (
-                state.inputs_after_refresh(old_inputs, old_state, dict(made.live))
-                if old_inputs
-                else state.imported_inputs(dict(made.live))
+                state.inputs_after_refresh(old_inputs, made.live) if old_inputs else state.imported_inputs(made.live)
             )
             properties = state.state_of(
-                dict(made.live),
+                made.live,
                 inputs,
-                state.manager_of(old_state) or state.applied_by(dict(made.live)) or state.new_manager(),
+                state.manager_of(old_state, old_inputs) or state.applied_by(made.live) or state.new_manager(),
                 state.initial_api_version_of(old_state) or str(made.live.get("apiVersion", "")),
             )
             reasons = lives.unready(made)
@@ -206,13 +213,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Change an object in place, or in a preview ask the server what would come of it."""
 
         def answer() -> provider_pb2.UpdateResponse:
-            old_state, news = decode(request.olds), decode(request.news)
+            old_state, news = _decoded(request.olds), _decoded(request.news)
             lives = self._ready()
             made = lives.update(
                 lives.call(request.urn, request.timeout),
                 request.id,
                 news,
-                state.manager_of(old_state) or state.new_manager(),
+                state.manager_of(old_state, news) or state.new_manager(),
                 list(request.ignoreChanges),
                 preview=request.preview,
                 patch=_is_patch(request.urn),
@@ -227,14 +234,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Remove an object."""
 
         def answer() -> empty_pb2.Empty:
-            old_state = decode(request.properties)
+            old_state = _decoded(request.properties)
             lives = self._ready()
             wanted = {**kinds.named(_type(request.urn)), **reveal_properties(state.inputs_of(old_state))}
             lives.delete(
                 lives.call(request.urn, request.timeout),
                 request.id,
                 wanted,
-                state.manager_of(old_state),
+                state.manager_of(old_state, state.inputs_of(old_state)),
                 patch=_is_patch(request.urn),
             )
             return empty_pb2.Empty()
@@ -260,15 +267,40 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 self._lives = Lives(self._configuration, self._log)
             return self._lives
 
-    def _reachable(self, urn: str) -> bool:
+    def _reachable(self, urn: str = "") -> bool:
+        """Say whether the cluster answers; why it does not is logged where a resource is named."""
         from offline.kubernetes.cluster import UnreachableClusterError
 
         try:
             _ = self._ready().cluster.client
         except UnreachableClusterError as error:
-            self._log.write(WARNING, str(error), urn)
+            if urn:
+                self._log.write(WARNING, str(error), urn)
             return False
         return True
+
+    def _about_version(self, token: str) -> list[str]:
+        """Return a warning where the cluster does not, or soon will not, serve a kind."""
+        named = kinds.named(token)
+        api_version, kind = str(named["apiVersion"]), str(named["kind"])
+        if lifecycle.is_stable(api_version, kind) or not self._reachable():
+            return []
+        words = lifecycle.warning(api_version, kind, self._ready().cluster.version())
+        return [words] if words else []
+
+    def _shall_be_replaced(self, urn: str, identifier: str, old_state: Properties, wanted: Properties) -> bool:
+        """Say whether a program wants another object in place of one that failed, and it has."""
+        if not is_set(wanted, REPLACE_UNREADY):
+            return False
+        if wanted.get("kind") != "Job":
+            self._log.write(WARNING, "replaceUnready annotation is not supported for this resource", urn)
+            return False
+        if not self._reachable():
+            self._log.write(WARNING, "Cluster is unreachable, skipping replaceUnready check", urn)
+            return False
+        lives = self._ready()
+        made = lives.read(lives.call(urn), identifier, reveal_properties(old_state))
+        return made is not None and not lives.is_complete(made)
 
     def _is_namespaced(self, token: str, news: Properties) -> bool:
         named = kinds.named(token)
@@ -310,7 +342,11 @@ def _half_done(error: HalfDoneError) -> InitFailedError:
 
 def _state(made: Made, inputs: Properties, old_state: Properties | None = None) -> Properties:
     first = state.initial_api_version_of(old_state or {}) or str(made.live.get("apiVersion", ""))
-    return state.state_of(dict(made.live), inputs, made.manager, first)
+    return state.state_of(made.live, inputs, made.manager, first)
+
+
+def _decoded(struct: struct_pb2.Struct) -> Properties:
+    return dashed(decode(struct))
 
 
 def _is_patch(urn: str) -> bool:
