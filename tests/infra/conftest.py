@@ -16,6 +16,7 @@ import pulumi.runtime.settings
 import pytest
 
 from infra import outputs, settings, system
+from infra.model import System
 from infra.platforms import platform_of
 from infra.platforms.docker import daemon
 from infra.platforms.kubernetes import cluster
@@ -43,10 +44,11 @@ class Callbacks:
 
 @dataclass
 class Declared:
-    """The resources of one run by type and logical name, and the stack's outputs."""
+    """The resources of one run by type and logical name, the stack's outputs, and what was described."""
 
     resources: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
+    system: System | None = None
 
     def of(self, kind: str) -> dict[str, Mapping[str, Any]]:
         """Return the inputs of the resources of one type by logical name."""
@@ -150,6 +152,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunProgram]:
         def program() -> None:
             configured = settings.from_stack()
             described = system.describe(configured, PROJECT, STACK)
+            recorder.declared.system = described
             platform = platform_of(configured)
             serving = platform.run(described, configured)
             recorder.declared.outputs = {}

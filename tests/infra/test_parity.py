@@ -1,0 +1,383 @@
+"""Both platforms run the whole of a system: what one of them leaves out is named here, with the reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from infra.model import Job, Limits, Probe, Service, System
+from infra.platforms.docker.workload import duration
+from infra.platforms.kubernetes import pod, stack
+from tests.infra.conftest import CONTAINER, NETWORK, VOLUME, Declared, RunProgram
+
+URL = "postgresql+psycopg://app:password@db.example.com:6432/app"
+SYSTEMS: dict[str, dict[str, str]] = {
+    "usual": {},
+    "scaled": {"replicas": "3", "webMemory": "384", "webCpus": "1.5", "drainSeconds": "11"},
+    "warm": {"warmPaths": '["/", "/healthz"]', "readySeconds": "77", "siteUrl": "https://other.example.com"},
+    "managed": {"databaseUrl": URL, "databaseOwnerUrl": URL, "releaseKey": "ab" * 32},
+}
+OF_THE_PLATFORM = {"gateway-update", "switch"}
+"""What Docker has besides: the cluster hands over files when a pod starts, and moves traffic by itself."""
+
+Inputs = Mapping[str, Any]
+
+
+RUNS: dict[str, tuple[Declared, Declared]] = {}
+"""What each system is on Docker and on Kubernetes: declared once, and looked at by every test."""
+
+
+@pytest.fixture(params=SYSTEMS)
+def runs(
+    request: pytest.FixtureRequest, run_program: RunProgram, on_kubernetes: dict[str, str]
+) -> tuple[Declared, Declared]:
+    """One system on both platforms."""
+    name = request.param
+    if name not in RUNS:
+        same = {"siteUrl": on_kubernetes["siteUrl"]}
+        RUNS[name] = run_program(same | SYSTEMS[name]), run_program(on_kubernetes | SYSTEMS[name])
+    return RUNS[name]
+
+
+@pytest.fixture
+def on_docker(runs: tuple[Declared, Declared]) -> Declared:
+    """The system on Docker."""
+    return runs[0]
+
+
+@pytest.fixture
+def in_cluster(runs: tuple[Declared, Declared]) -> Declared:
+    """The system on Kubernetes."""
+    return runs[1]
+
+
+@pytest.fixture
+def described(on_docker: Declared, in_cluster: Declared) -> System:
+    """The system itself, the same for both."""
+    assert on_docker.system is not None
+    assert on_docker.outputs["release"] == in_cluster.outputs["release"]
+    return on_docker.system
+
+
+def containers(declared: Declared, each: Service | Job) -> list[Inputs]:
+    """Return a workload's containers on Docker."""
+    found = [inputs for inputs in declared.of(CONTAINER).values() if label(inputs, "scaffold.service") == each.name]
+    assert len(found) == (each.replicas if isinstance(each, Service) and each.release else 1), each.name
+    return found
+
+
+def label(inputs: Inputs, name: str) -> str | None:
+    """Return a label of a Docker object."""
+    return {row["label"]: row["value"] for row in inputs["labels"]}.get(name)
+
+
+def spec(declared: Declared, each: Service | Job) -> Inputs:
+    """Return a workload's pod on Kubernetes."""
+    (found,) = (
+        inputs["spec"]["template"]
+        for kind in ("Deployment", "StatefulSet", "Job")
+        for inputs in declared.objects(kind).values()
+        if inputs["metadata"]["labels"][stack.NAME] == each.name
+    )
+    assert found["metadata"]["labels"][stack.NAME] == each.name
+    return dict(found["spec"])
+
+
+def only(declared: Declared, each: Service | Job) -> Inputs:
+    """Return the container of a workload's pod."""
+    (found,) = spec(declared, each)["containers"]
+    return dict(found)
+
+
+def test_every_service_and_every_job_is_on_both(described: System, on_docker: Declared, in_cluster: Declared) -> None:
+    assert len(described.declared) >= 4
+    names = {each.name for each in described.declared}
+    of_docker = {str(label(inputs, "scaffold.service")) for inputs in on_docker.of(CONTAINER).values()}
+    assert {name for name in of_docker - OF_THE_PLATFORM if not name.endswith("-files")} == names
+    of_cluster = {
+        inputs["metadata"]["labels"][stack.NAME]: kind
+        for kind in ("Deployment", "StatefulSet", "Job")
+        for inputs in in_cluster.objects(kind).values()
+    }
+    assert set(of_cluster) == names
+    for each in described.declared:
+        assert (of_cluster[each.name] == "Job") == isinstance(each, Job)
+        assert containers(on_docker, each)[0]["mustRun"] is isinstance(each, Service)
+
+
+def test_every_setting_command_user_and_limit_is_on_both(
+    described: System, on_docker: Declared, in_cluster: Declared
+) -> None:
+    for each in described.declared:
+        workload = each.workload
+        for inputs in containers(on_docker, each):
+            environment = dict(entry.split("=", 1) for entry in inputs["envs"])
+            assert environment == dict(workload.env)
+            assert (inputs.get("command") or []) == list(workload.command)
+            assert inputs["user"] == f"{workload.user}:{workload.user}"
+            assert inputs["memory"] == workload.limits.memory
+            assert {row["name"]: row["hard"] for row in inputs["ulimits"]} == {
+                "nofile": workload.limits.open_files,
+                "nproc": workload.limits.processes,
+            }
+            assert inputs["tmpfs"]["/tmp"].endswith(f"size={workload.limits.tmp}m")
+        inside = only(in_cluster, each)
+        assert {row["name"]: row["value"] for row in inside["env"]} == dict(workload.env)
+        assert inside.get("args", []) == list(workload.command)
+        assert spec(in_cluster, each)["securityContext"]["runAsUser"] == workload.user
+        limits = inside["resources"]["limits"]
+        assert limits["memory"] == f"{workload.limits.memory}Mi"
+        assert limits["cpu"] == pod.millicores(workload.limits.cpus)
+        (tmp,) = (row for row in spec(in_cluster, each)["volumes"] if row["name"] == "tmp")
+        assert tmp["emptyDir"]["sizeLimit"] == f"{workload.limits.tmp}Mi"
+
+
+def test_no_limit_is_left_out_but_what_a_pod_has_no_field_for() -> None:
+    assert {field.name for field in fields(Limits)} == {"memory", "cpus", "tmp"} | pod.LEFT_TO_THE_NODE
+
+
+def test_every_file_is_on_both_the_secret_ones_apart(
+    described: System, on_docker: Declared, in_cluster: Declared
+) -> None:
+    counted = 0
+    for each in described.declared:
+        for file in each.workload.files:
+            counted += 1
+            assert file.name in docker_files(on_docker, each), f"{each.name} has no {file.name} on Docker"
+            kind = "Secret" if file.secret else "ConfigMap"
+            assert file.name in cluster_files(in_cluster, each, kind), f"{each.name} has no {file.name} in a {kind}"
+            other = "ConfigMap" if file.secret else "Secret"
+            assert file.name not in cluster_files(in_cluster, each, other)
+    assert counted >= 6
+
+
+def docker_files(declared: Declared, each: Service | Job) -> set[str]:
+    """Return the files that reach a workload on Docker, by whichever one-shot."""
+    mine = {each.name, f"{each.name}-files", f"{each.name}-update"}
+    return {
+        upload["file"].rpartition("/")[2]
+        for inputs in declared.of(CONTAINER).values()
+        if label(inputs, "scaffold.service") in mine
+        for upload in revealed(inputs.get("uploads") or [])
+    }
+
+
+def revealed(value: Any) -> Any:
+    """Return what a secret holds, as the mocks give it; anything else as it is."""
+    return value["value"] if isinstance(value, dict) and value.keys() > {"value"} else value
+
+
+def cluster_files(declared: Declared, each: Service | Job, kind: str) -> set[str]:
+    """Return the files that reach a workload on Kubernetes from objects of a kind: projected, and really mounted."""
+    source = {"Secret": "secret", "ConfigMap": "configMap"}[kind]
+    projected = [row["projected"] for row in spec(declared, each)["volumes"] if "projected" in row]
+    named = {entry[source]["name"] for row in projected for entry in row["sources"] if source in entry}
+    assert all(
+        row["mountPath"] == "/run/files" for row in only(declared, each)["volumeMounts"] if row["name"] == "files"
+    )
+    found: set[str] = set()
+    for name, inputs in declared.objects(kind).items():
+        if f"{name}-made-up" in named:
+            found |= set(revealed(inputs.get("data") or inputs["stringData"]))
+    return found
+
+
+def test_every_volume_is_mounted_where_the_model_says_and_data_is_kept(
+    described: System, on_docker: Declared, in_cluster: Declared
+) -> None:
+    counted = 0
+    data = {volume.name for volume in described.volumes if volume.data}
+    assert {f"volume-{volume.name}" for volume in described.volumes} <= set(on_docker.of(VOLUME))
+    assert {inputs["metadata"]["name"] for inputs in in_cluster.objects("PersistentVolumeClaim").values()} == data
+    for each in described.declared:
+        for mount in each.workload.mounts:
+            counted += 1
+            for inputs in containers(on_docker, each):
+                paths = {row["containerPath"]: row["volumeName"] for row in inputs["volumes"]}
+                assert paths[mount.path] == f"scaffold-unit-{mount.volume}"
+            (inside,) = (row for row in only(in_cluster, each)["volumeMounts"] if row["mountPath"] == mount.path)
+            (behind,) = (row for row in spec(in_cluster, each)["volumes"] if row["name"] == inside["name"])
+            if mount.volume in data:
+                assert behind["persistentVolumeClaim"]["claimName"] == mount.volume
+    assert counted >= 1
+
+
+def test_a_job_beside_a_service_shares_its_volumes_on_both(
+    described: System, on_docker: Declared, in_cluster: Declared
+) -> None:
+    for each in described.jobs:
+        if each.beside is None:
+            assert "affinity" not in spec(in_cluster, each)
+            continue
+        service = described.service(each.beside)
+        (near,) = spec(in_cluster, each)["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert near["labelSelector"]["matchLabels"] == {stack.NAME: each.beside}
+        shared = {mount.path for mount in each.workload.mounts} & {mount.path for mount in service.workload.mounts}
+        assert shared
+        for path in shared:
+            (mine,) = (row for row in only(in_cluster, each)["volumeMounts"] if row["mountPath"] == path)
+            (its,) = (row for row in only(in_cluster, service)["volumeMounts"] if row["mountPath"] == path)
+            assert mine == its
+            assert containers(on_docker, each)[0]["networkMode"] == "none"
+
+
+def test_every_probe_is_asked_on_both(described: System, on_docker: Declared, in_cluster: Declared) -> None:
+    assert {field.name for field in fields(Probe)} == {
+        "command", "alive", "interval_seconds", "timeout_seconds", "retries", "grace_seconds",
+    }  # fmt: skip
+    for each in described.services:
+        probe = each.probe
+        for inputs in containers(on_docker, each):
+            asked = inputs["healthcheck"]
+            assert asked["tests"] == ["CMD", *probe.command]
+            assert (asked["interval"], asked["retries"]) == (duration(probe.interval_seconds), probe.retries)
+        inside = only(in_cluster, each)
+        ready = inside["readinessProbe"]
+        assert " ".join(probe.command) in " ".join(ready["exec"]["command"])
+        assert (ready["periodSeconds"], ready["failureThreshold"]) == (probe.interval_seconds, probe.retries)
+        assert ready["timeoutSeconds"] >= probe.timeout_seconds
+        start = inside["startupProbe"]
+        assert start["periodSeconds"] * start["failureThreshold"] >= probe.grace_seconds
+        assert ("livenessProbe" in inside) == bool(probe.alive)
+        if probe.alive:
+            assert inside["livenessProbe"]["exec"]["command"] == list(probe.alive)
+
+
+def test_who_may_call_whom_is_the_same_on_both(described: System, on_docker: Declared, in_cluster: Declared) -> None:
+    names = [each.name for each in described.declared]
+    assert len(names) >= 4
+    declared_edges = {
+        (caller, service.name, service.port) for service in described.services for caller in described.callers(service)
+    }
+    assert declared_edges
+    assert cluster_edges(in_cluster, names) == declared_edges
+    # Docker's networks are the same in both directions.
+    assert docker_pairs(on_docker, described) == {frozenset((caller, callee)) for caller, callee, _ in declared_edges}
+
+
+def policies(declared: Declared, name: str) -> Iterator[Inputs]:
+    """Yield the policies that hold for a workload's pods."""
+    for inputs in declared.objects("NetworkPolicy").values():
+        wanted = inputs["spec"]["podSelector"].get("matchLabels", {})
+        if not wanted or wanted == {stack.NAME: name}:
+            yield inputs["spec"]
+
+
+def cluster_edges(declared: Declared, names: list[str]) -> set[tuple[str, str, int]]:
+    """Return who reaches whom at which port: where both ends allow it, and both ends deny everything else."""
+    outward, inward = set(), set()
+    for name in names:
+        mine = list(policies(declared, name))
+        assert {kind for each in mine for kind in each["policyTypes"]} == {"Ingress", "Egress"}
+        outward |= {(name, *edge) for each in mine for edge in selected(each.get("egress", []), "to")}
+        inward |= {(caller, name, port) for each in mine for caller, port in selected(each.get("ingress", []), "from")}
+    assert outward == inward
+    return outward
+
+
+def selected(rules: list[Inputs], end: str) -> Iterator[tuple[str, int]]:
+    """Yield the workloads and ports that rules name."""
+    for rule in rules:
+        for peer in rule.get(end, []):
+            for port in rule["ports"]:
+                if "podSelector" in peer:
+                    yield peer["podSelector"]["matchLabels"][stack.NAME], int(port["port"])
+
+
+def docker_pairs(declared: Declared, described: System) -> set[frozenset[str]]:
+    """Return which workloads share an internal network that is one of theirs."""
+    joined = {
+        each.name: {row["name"] for row in containers(declared, each)[0].get("networksAdvanced") or []}
+        for each in described.declared
+    }
+    return {
+        frozenset((service.name, other))
+        for service in described.services
+        for other, networks in joined.items()
+        if other != service.name and f"scaffold-unit-to-{service.name}" in networks
+    }
+
+
+def test_what_is_called_outside_is_the_same_on_both(
+    described: System, on_docker: Declared, in_cluster: Declared
+) -> None:
+    wanted = {each.name for each in described.declared if each.workload.egress}
+    networks = {inputs["name"]: inputs["internal"] for inputs in on_docker.of(NETWORK).values()}
+    of_docker = {
+        each.name
+        for each in described.declared
+        if any(
+            row["name"] == "scaffold-unit-egress"
+            for row in containers(on_docker, each)[0].get("networksAdvanced") or []
+        )
+    }
+    assert of_docker == wanted
+    assert {name for name, internal in networks.items() if not internal} <= {
+        "scaffold-unit-edge",
+        "scaffold-unit-egress",
+    }
+    for each in described.declared:
+        blocks = {
+            (peer["ipBlock"]["cidr"], int(port["port"]))
+            for policy in policies(in_cluster, each.name)
+            for rule in policy.get("egress", [])
+            for peer in rule.get("to", [])
+            if "ipBlock" in peer
+            for port in rule["ports"]
+        }
+        assert blocks == {(egress.cidr, egress.port) for egress in each.workload.egress}
+
+
+def test_names_are_asked_for_by_who_calls_something_and_by_nobody_else(described: System, in_cluster: Declared) -> None:
+    for each in described.declared:
+        calls = bool(each.workload.egress) or any(each.name in described.callers(s) for s in described.services)
+        rules = [rule for policy in policies(in_cluster, each.name) for rule in policy.get("egress", [])]
+        anywhere = [rule for rule in rules if not rule.get("to")]
+        ports = [{(port["port"], port["protocol"]) for port in rule["ports"]} for rule in anywhere]
+        assert ports == ([{(53, "UDP"), (53, "TCP")}] if calls else []), each.name
+
+
+def test_only_what_is_published_is_reached_from_outside_on_both(
+    described: System, on_docker: Declared, in_cluster: Declared
+) -> None:
+    published = {service.name for service in described.services if service.published}
+    assert published == {"gateway"}
+    for each in described.declared:
+        has_ports = any(inputs.get("ports") for inputs in containers(on_docker, each))
+        assert has_ports == (each.name in published)
+        anybody = [
+            rule
+            for policy in policies(in_cluster, each.name)
+            for rule in policy.get("ingress", [])
+            if "from" not in rule
+        ]
+        wanted = [{"ports": [{"port": 8080, "protocol": "TCP"}]}] if each.name in published else []
+        assert json.loads(json.dumps(anybody)) == wanted
+
+
+def test_a_service_is_stopped_as_patiently_on_both(
+    described: System, on_docker: Declared, in_cluster: Declared
+) -> None:
+    for each in described.services:
+        assert containers(on_docker, each)[0]["destroyGraceSeconds"] == each.stop_seconds
+        inside = only(in_cluster, each)
+        leaving = inside.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        assert spec(in_cluster, each)["terminationGracePeriodSeconds"] == each.stop_seconds + leaving
+
+
+def test_what_a_release_must_answer_first_is_asked_on_both(
+    described: System, on_docker: Declared, in_cluster: Declared
+) -> None:
+    (switch,) = (each for name, each in on_docker.of(CONTAINER).items() if name == "switch")
+    told = dict(entry.split("=", 1) for entry in switch["envs"])
+    assert told["WARM_PATHS"] == ",".join(described.route.warm_paths)
+    assert told["READY_TIMEOUT"] == str(described.route.ready_seconds)
+    inside = only(in_cluster, described.service(described.route.service))
+    for path in described.route.warm_paths:
+        assert f"ask {path}" in inside["readinessProbe"]["exec"]["command"][-1]
+    start = inside["startupProbe"]
+    assert start["periodSeconds"] * start["failureThreshold"] >= described.route.ready_seconds
