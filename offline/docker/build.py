@@ -23,7 +23,10 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an image is built from. `dockerfile` may lie outside the context; it is then sent along."""
+    """What an image is built from. `dockerfile` may lie outside the context; it is then sent along.
+
+    `headers` carry the credentials with which base images are pulled.
+    """
 
     context: Path
     dockerfile: Path
@@ -32,6 +35,7 @@ class Recipe:
     labels: Mapping[str, str] = field(default_factory=dict)
     cache_from: Sequence[str] = ()
     ulimits: Sequence[Mapping[str, Any]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -58,7 +62,7 @@ def build(call: Call, recipe: Recipe) -> str:
         "ulimits": json.dumps(list(recipe.ulimits)),
         "t": recipe.tags[0],
     }
-    headers = {"Content-Type": "application/x-tar"}
+    headers = {**recipe.headers, "Content-Type": "application/x-tar"}
     output: list[str] = []
     identity = ""
     try:

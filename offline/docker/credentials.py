@@ -35,10 +35,14 @@ class Credentials:
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
+    def sent(self) -> dict[str, str]:
+        """Return them as the daemon reads them."""
+        return {**self.values, "serveraddress": self.host}
+
+    @property
     def header(self) -> dict[str, str]:
         """Return the header that carries them to the daemon; Docker wants one for an anonymous push too."""
-        sent = {**self.values, "serveraddress": self.host}
-        return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(sent).encode()).decode()}
+        return {"X-Registry-Auth": _encoded(self.sent)}
 
     @property
     def shown_host(self) -> str:
@@ -78,6 +82,23 @@ def find(own: Mapping[str, str], image: str, auths: Auths) -> Credentials:
     return found
 
 
+def build_header(shown: Credentials | None, auths: Auths) -> dict[str, str]:
+    """Return the header with which the daemon pulls what a build starts from, whatever registry that is in.
+
+    Raise PluginError where `docker login` keeps something that cannot be read.
+    """
+    found = {host_of(address, ""): auth for address, auth in auths.items() if address}
+    every = {host: Credentials(host, values=auth).sent for host, auth in found.items()}
+    every |= {one.host: one.sent for one in all_kept(folder())}
+    if shown is not None and shown.values:
+        every[shown.host] = shown.sent
+    return {"X-Registry-Config": _encoded(every)} if every else {}
+
+
+def _encoded(value: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(dict(value)).encode()).decode()
+
+
 def folder() -> Path:
     """Return the folder of the Docker command line's settings."""
     return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
@@ -99,6 +120,22 @@ def kept(host: str, place: Path) -> Credentials:
             return Credentials(host, str(file), _values(entry, host))
         helper = _default_helper()
     return _ask(str(helper), host) if helper else Credentials(host)
+
+
+def all_kept(place: Path) -> list[Credentials]:
+    """Return what `docker login` keeps for every registry; raise PluginError."""
+    settings = _settings(place / "config.json")
+    given = os.environ.get(ENTRIES)
+    entries = [
+        _parsed(given, ENTRIES).get("auths") if given else None,
+        settings.get("auths"),
+        settings.get("credHelpers"),
+    ]
+    hosts = {host_of(name, "") for found in entries if isinstance(found, dict) for name in found if name}
+    if store := settings.get("credsStore"):
+        listed = _parsed(_answer(str(store), "list", "") or "{}", f"the list of docker-credential-{store}")
+        hosts |= {host_of(name, "") for name in listed if name}
+    return [found for host in sorted(hosts) if (found := kept(host, place)).values]
 
 
 def _settings(file: Path) -> dict[str, Any]:
@@ -151,31 +188,36 @@ def _default_helper() -> str:
 
 def _ask(helper: str, host: str) -> Credentials:
     program = f"docker-credential-{helper}"
-    path = shutil.which(program)
-    if path is None:
-        raise PluginError(
-            f'error getting credentials - err: exec: "{program}": executable file not found in $PATH, out: ``'
-        )
+    said = _answer(helper, "get", host)
+    if said is None:
+        return Credentials(host)
     try:
-        done = subprocess.run(
-            [path, "get"], input=host, capture_output=True, text=True, timeout=HELPER_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise PluginError(
-            f"error getting credentials - err: {program} did not answer in {HELPER_SECONDS:g} s"
-        ) from None
-    except OSError as error:
-        raise PluginError(f"error getting credentials - err: {program}: {error.strerror}") from None
-    if done.returncode != 0:
-        # What a helper that fails prints is its reason; what it prints otherwise is the secret.
-        if NOT_KEPT in done.stdout:
-            return Credentials(host)
-        reason = f"err: exit status {done.returncode}, out: `{done.stdout.strip()}`"
-        raise PluginError(f"error getting credentials - {reason}")
-    try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(said)
         user, secret = str(answer["Username"]), str(answer["Secret"])
     except (ValueError, KeyError, TypeError):
         raise PluginError(f"error getting credentials - err: {program} did not answer as helpers do") from None
     values = {"identitytoken": secret} if user == TOKEN_USER else {"username": user, "password": secret}
     return Credentials(host, program, values)
+
+
+def _answer(helper: str, verb: str, asked: str) -> str | None:
+    """Return what a helper answers, or None where it keeps nothing of the kind; raise PluginError."""
+    program = f"docker-credential-{helper}"
+    failed = f"error {'getting' if verb == 'get' else 'listing'} credentials - err:"
+    path = shutil.which(program)
+    if path is None:
+        raise PluginError(f'{failed} exec: "{program}": executable file not found in $PATH, out: ``')
+    try:
+        done = subprocess.run(
+            [path, verb], input=asked, capture_output=True, text=True, timeout=HELPER_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise PluginError(f"{failed} {program} did not answer in {HELPER_SECONDS:g} s") from None
+    except OSError as error:
+        raise PluginError(f"{failed} {program}: {error.strerror}") from None
+    if done.returncode == 0:
+        return done.stdout
+    # What a helper that fails prints is its reason; what it prints otherwise is the secret.
+    if NOT_KEPT in done.stdout:
+        return None
+    raise PluginError(f"{failed} exit status {done.returncode}, out: `{done.stdout.strip()}`")

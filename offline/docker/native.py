@@ -20,6 +20,7 @@ from offline.plugin.values import Properties, Secret, Unknown, Value, contains_u
 
 if TYPE_CHECKING:
     from offline.docker.call import Call
+    from offline.docker.credentials import Credentials
     from offline.docker.pull import Auths
 
 TOKEN = "docker:index/image:Image"  # noqa: S105  a type's name
@@ -149,6 +150,17 @@ def _shown_only(call: Call, inputs: Mapping[str, Value]) -> bool:
     return False
 
 
+def _headers(call: Call, shown: Credentials | None, auths: Auths) -> dict[str, str]:
+    """Return what base images are pulled with; a helper that fails is no reason not to build from what is here."""
+    from offline.docker.credentials import build_header
+
+    try:
+        return build_header(shown, auths)
+    except PluginError as error:
+        call.log.write(WARNING, f"base images are pulled without credentials: {error}", call.urn)
+        return {}
+
+
 def create(call: Call, inputs: Properties, auths: Auths, *, preview: bool) -> tuple[str, Properties]:
     """Build an image and push it; in a preview it is built only where `buildOnPreview` asks for that.
 
@@ -171,6 +183,9 @@ def create(call: Call, inputs: Properties, auths: Auths, *, preview: bool) -> tu
     }
     cache = options.get("cacheFrom")
     context, dockerfile = text_of(options, "context"), text_of(options, "dockerfile")
+    registry = mapping_of(inputs, "registry")
+    # Before the build, which may take long: what is wrong with the credentials is told at once.
+    shown = None if flag_of(inputs, "skipPush") else find(call, name, registry, auths)
     recipe = Recipe(
         context=Path(call.folder, context).resolve(),
         dockerfile=Path(call.folder, dockerfile).resolve(),
@@ -178,10 +193,8 @@ def create(call: Call, inputs: Properties, auths: Auths, *, preview: bool) -> tu
         arguments=mapping_of(options, "args"),
         cache_from=tuple(texts_of(cache, "images")) if isinstance(cache, dict) else (),
         query={key: value for key, value in query.items() if value},
+        headers=_headers(call, shown, auths),
     )
-    registry = mapping_of(inputs, "registry")
-    # Before the build, which may take long: what is wrong with the credentials is told at once.
-    shown = None if flag_of(inputs, "skipPush") else find(call, name, registry, auths)
     try:
         identity = build(call, recipe)
     except BuildError as error:

@@ -25,6 +25,7 @@ HELPER = """#!/bin/sh
 read -r host
 case "$1 $host" in
 "get {host}") printf '{{"ServerURL": "%s", "Username": "%s", "Secret": "%s"}}' "$host" {user} {password} ;;
+"list ") printf '{{"{host}": "{user}"}}' ;;
 *) echo "credentials not found in native keychain"; exit 1 ;;
 esac
 """
@@ -197,6 +198,33 @@ def test_the_providers_credentials_open_a_guarded_registry(
     assert guarded.digest(repository(folder), "1") is not None
 
 
+@pytest.mark.parametrize("where", ["image", "file", "provider"])
+def test_what_an_image_is_built_from_is_pulled_with_the_same_credentials(
+    guarded: Registry, folder: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The base lies in a guarded registry and not on the daemon."""
+    base = f"{guarded.host}/{repository(folder)}-base:1"
+    login = {"server": guarded.host, "username": USER, "password": PASSWORD}
+    auths = [{"address": guarded.host, "username": USER, "password": PASSWORD}]
+    settings = {"registryAuth": json.dumps(auths)} if where == "provider" else {}
+    running = configured(folder, monkeypatch, **settings)
+    try:
+        assert "error" not in create(running, base, registry=login)
+        run_docker("rmi", "-f", base)
+        with (folder / "ctx" / "Dockerfile").open("a") as dockerfile:
+            dockerfile.write("COPY file /another\n")
+        written = (folder / "ctx" / "Dockerfile").read_text().replace("FROM scratch", f"FROM {base}")
+        (folder / "ctx" / "Dockerfile").write_text(written)
+        if where == "file":
+            (folder / "settings" / "config.json").write_text(json.dumps({"auths": {guarded.host: ENTRY}}))
+        name = f"{guarded.host}/{repository(folder)}:1"
+        made = create(running, name, **({"registry": login} if where == "image" else {"skipPush": True}))
+        assert "error" not in made, made
+        assert PASSWORD not in said(running, made)
+    finally:
+        running.stop()
+
+
 @pytest.mark.parametrize("scheme", ["", "https://"])
 def test_what_docker_login_keeps_in_its_file_opens_a_guarded_registry(
     plugin: Plugin, guarded: Registry, folder: Path, scheme: str
@@ -243,6 +271,9 @@ def test_a_helper_that_is_missing_or_fails_is_named(plugin: Plugin, guarded: Reg
     assert f"error loading {settings}" in broken
     assert ENTRY["auth"] not in broken
     assert run_docker("image", "ls", "-q", name) == ""
+    unpushed = create(plugin, name, skipPush=True)
+    assert "error" not in unpushed, unpushed
+    assert f"base images are pulled without credentials: error loading {settings}" in said(plugin, unpushed)
 
 
 def test_a_registry_that_is_away_is_named_and_takes_the_next_push(
