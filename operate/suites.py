@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Suite:
-    """A folder of tests, the minutes that it may take, and the verbs that run it.
+    """A folder of tests, the minutes that it may take, the verbs that run it, and whether it takes a cluster.
 
     `long_budget` are the minutes that it may take with its slow tests, which only `make test-long` runs.
     """
@@ -21,6 +21,7 @@ class Suite:
     budget: float
     long_budget: float
     official: bool
+    cluster: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def declared(path: Path) -> list[Suite]:
     """Return the suites in the order of the file; raise ValueError naming what in it cannot be used."""
     found = []
     for entry in tomllib.loads(path.read_text(encoding="utf-8"))["suite"]:
-        unknown = set(entry) - {"name", "path", "budget", "long_budget", "official"}
+        unknown = set(entry) - {"name", "path", "budget", "long_budget", "official", "cluster"}
         if unknown:
             raise ValueError(f"{path.name}: suite {entry.get('name')!r} has unknown keys {sorted(unknown)}")
         budget = float(entry["budget"])
@@ -55,6 +56,7 @@ def declared(path: Path) -> list[Suite]:
                 budget,
                 float(entry.get("long_budget", budget)),
                 bool(entry.get("official")),
+                bool(entry.get("cluster")),
             )
         )
     return found

@@ -40,6 +40,8 @@ def run(request: Request) -> int:
         raise Problem(f"The suites cannot be run: {error}.", "make test ARGS='NAME …' runs some of them") from error
     own = replace(request, places=own_places(request))
     prepared = ready(own)
+    if any(suite.cluster for suite in wanted):
+        get_cluster(own, prepared.environment)
     ci = request.environment.get("CI", "").lower() in YES
     with tempfile.TemporaryDirectory(prefix="scaffold-test-") as folder:
         environment = environment_for(own, prepared, Path(folder), official=request.verb == "test-official")
@@ -89,6 +91,30 @@ def get_browser(request: Request, environment: Mapping[str, str]) -> None:
                 apt.install(["chromium"], environment, step, request.places.logs / "browser-install.log")
         except Problem as problem:
             request.terminal.note(f"its tests are skipped: {problem.cause.splitlines()[0]}")
+
+
+def get_cluster(request: Request, environment: Mapping[str, str]) -> None:
+    """Start the tests' cluster, which stays for the next run; where none can be, its tests say so and are skipped.
+
+    It is built the first time, and here somebody sees how far that is.
+    """
+    from cluster.layout import layout_of
+    from cluster.obstacles import obstacles
+    from cluster.running import running
+    from cluster.shape import shape_of_tests
+    from cluster.start import start
+
+    shape = shape_of_tests()
+    found = [] if running(shape, request.places) else obstacles(layout_of(shape, request.places))
+    if found:
+        request.terminal.done("cluster", "none, and none can run here: its tests are skipped", 0)
+        for problem in found:
+            request.terminal.note(problem.cause)
+        return
+    try:
+        start(shape, request.places, environment, request.terminal)
+    except Problem as problem:
+        request.terminal.note(f"there is no cluster, and its tests fail or are skipped: {problem.cause}")
 
 
 def environment_for(request: Request, prepared: Prepared, folder: Path, *, official: bool) -> dict[str, str]:

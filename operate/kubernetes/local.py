@@ -8,7 +8,6 @@ from pathlib import Path
 from cluster.layout import layout_of
 from cluster.running import Running, running
 from cluster.shape import Shape, shape_of
-
 from operate.request import Request
 from setup.kubeconfig import LOCAL, VARIABLE, Source, choose
 from setup.prepare import Prepared
@@ -45,7 +44,7 @@ def obstacles(request: Request) -> list[Problem]:
     """Return what stands in the way of starting this user's cluster."""
     from cluster.obstacles import obstacles as of_a_start
 
-    return of_a_start(shape_for(request), request.places, request.environment)
+    return of_a_start(layout_of(shape_for(request), request.places))
 
 
 def handed(request: Request, done: Prepared) -> Prepared:

@@ -50,6 +50,7 @@ class Clone:
     stack: str
     port: int
     environment: dict[str, str] = field(default_factory=dict)
+    patience: float = 120
 
     @property
     def state(self) -> Path:
@@ -83,7 +84,7 @@ class Clone:
         """Run a verb to its end and return its exit code and what it said."""
         process = self.start(verb, *arguments, **variables)
         try:
-            said, _ = process.communicate(timeout=120)
+            said, _ = process.communicate(timeout=self.patience)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
@@ -153,13 +154,13 @@ def command_line(environment: Mapping[str, str]) -> str:
     return found
 
 
-def borrow_packages(folder: Path) -> None:
+def borrow_packages(folder: Path, platform: str = "docker") -> None:
     """Give the clone this run's packages, as if its own pins had been installed."""
     venv = folder / ".venv"
     venv.mkdir()
     for name in ("bin", "lib", "pyvenv.cfg"):
         (venv / name).symlink_to(Path(sys.prefix) / name)
-    wanted = requirements_for("docker", places_from({"HOME": str(folder)}, folder))
+    wanted = requirements_for(platform, places_from({"HOME": str(folder)}, folder))
     (venv / ".scaffold-requirements").write_text(packages_digest(folder, wanted))
 
 

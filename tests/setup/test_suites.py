@@ -52,6 +52,14 @@ def test_each_verb_runs_its_suites() -> None:
     assert chosen([SUITE, story], "test", ["e2e"]) == [story]
 
 
+def test_a_suite_that_takes_a_cluster_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "suites.toml"
+    file.write_text(
+        '[[suite]]\nname = "a"\npath = "a"\nbudget = 1\ncluster = true\n[[suite]]\nname = "b"\npath = "b"\nbudget = 1\n'
+    )
+    assert [suite.cluster for suite in declared(file)] == [True, False]
+
+
 def test_slow_tests_run_only_in_the_long_run() -> None:
     assert "not slow" in pytest_arguments(SUITE, "test", Path("r.xml"), [])
     assert "not slow" not in pytest_arguments(SUITE, "test-long", Path("r.xml"), [])
