@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeapi.client import MERGE_PATCH
-from operate.kubernetes import strays
-from operate.kubernetes.cluster import Cluster, Object, name_of, reached
+from operate.kubernetes import advice, local, strays
+from operate.kubernetes.cluster import Object, name_of, reached
 from operate.kubernetes.kinds import AUTOSCALER, DEPLOYMENT
 from operate.request import Request
 from operate.stack import Stack
@@ -24,9 +24,11 @@ class Push:
 
 
 def mend(request: Request, stack: Stack) -> None:
-    """Set going what stands still, and say which claims are taken over."""
+    """Set going what stands still; say which claims are taken over, and what else a person should know."""
+    known = stack.known()
     with reached(request) as cluster:
-        strays.note_claims(request, cluster, stack.known())
+        strays.note_claims(request, cluster, known)
+        advice.say(request, cluster, first=not known.resources, own=local.is_meant(request))
         for push in pushes(cluster.objects(DEPLOYMENT), cluster.objects(AUTOSCALER)):
             path = DEPLOYMENT.item(cluster.namespace, push.name)
             cluster.client.patch(path, {"spec": push.spec}, MERGE_PATCH)
@@ -51,8 +53,3 @@ def pushes(deployments: Sequence[Object], autoscalers: Sequence[Object]) -> list
         if spec.get("replicas") == 0 and name in least:
             found.append(Push(name, {"replicas": least[name]}, f"{name} was stopped; {least[name]} pods of it start"))
     return found
-
-
-def standing(cluster: Cluster) -> list[Push]:
-    """Return what stands still on the cluster."""
-    return pushes(cluster.objects(DEPLOYMENT), cluster.objects(AUTOSCALER))

@@ -42,7 +42,7 @@ def on_cluster(request: Request, cluster: Cluster) -> list[Problem]:
     old = preflight.version_problem(str(told.get("major", "")), str(told.get("minor", "")))
     if old:
         return [old]
-    namespace = cluster.found(f"/api/v1/namespaces/{cluster.namespace}")
+    namespace = seen(cluster, f"/api/v1/namespaces/{cluster.namespace}")
     context = cluster.client.access.context
     theirs = preflight.namespace_problem(namespace, cluster.namespace, labels(request.stack), request.stack)
     wanted = preflight.asks(set_here(request), namespace_is_there=namespace is not None)
@@ -98,12 +98,7 @@ def of_other_cluster(request: Request, cluster: Cluster) -> Problem | None:
     if not stacks.is_local(request.environment, request.places):
         return None
     before = state.provider_inputs(request.places.backend, request.stack, "kubernetes").get("clusterIdentifier", "")
-    try:
-        system = cluster.found("/api/v1/namespaces/kube-system")
-    except ApiError as error:
-        if error.status != FORBIDDEN:
-            raise
-        return None
+    system = seen(cluster, "/api/v1/namespaces/kube-system")
     now = str((system or {}).get("metadata", {}).get("uid", ""))
     return preflight.moved_problem(request.stack, str(before), now, cluster.client.access.server)
 
@@ -129,6 +124,16 @@ def of_settings(request: Request, cluster: Cluster) -> list[Problem | None]:
     if services is not None:
         found.append(preflight.node_port_problem(int(port), services, cluster.namespace))
     return found
+
+
+def seen(cluster: Cluster, path: str) -> Object | None:
+    """Return an object, or None where there is none, or none that this user may see."""
+    try:
+        return cluster.found(path)
+    except ApiError as error:
+        if error.status != FORBIDDEN:
+            raise
+        return None
 
 
 def serves(cluster: Cluster, api_version: str, plural: str) -> bool:

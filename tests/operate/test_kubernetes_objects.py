@@ -8,7 +8,7 @@ import pytest
 
 from infra.platforms.kubernetes import stack as of_program
 from operate.down import groups
-from operate.kubernetes import cluster, halted, logs, migrate, remains, status
+from operate.kubernetes import advice, cluster, halted, logs, migrate, remains, status
 from operate.kubernetes.down import Workload, still_there, workload_from
 from operate.kubernetes.kinds import DEPLOYMENT
 from setup.problem import Problem
@@ -196,3 +196,9 @@ def test_a_namespace_is_the_stacks_own_only_with_both_labels() -> None:
     assert remains.is_ours(own, "k8s")
     assert not remains.is_ours(own, "other")
     assert not remains.is_ours({"metadata": {}}, "k8s")
+
+
+def test_what_a_cluster_does_not_tell_is_said_where_it_matters() -> None:
+    assert advice.sentences(first=False, own=False, metrics=True) == []
+    assert advice.sentences(first=True, own=True, metrics=True) == []
+    assert advice.sentences(first=True, own=False, metrics=False) == [advice.POLICIES, advice.NO_METRICS]
