@@ -16,6 +16,8 @@ USER = 10002
 DRAIN_SECONDS = 30
 """How long requests in flight may take when the gateway stops; no setting, since a changed one would replace it."""
 SECONDS_BEYOND_DRAINING = 5
+FAREWELL_SECONDS = 5
+"""How long a gateway of several goes on serving with answers that close their connections, before it stops."""
 MEMORY = 512
 """In MiB: it idles at a tenth of it, but strangers must not be able to fill it with as many connections as it takes."""
 UPSTREAM = f"{web.NAME}:{web.PORT}"
@@ -26,20 +28,21 @@ STATE_MOUNT = Mount(STATE.name, "/var/lib/gateway")
 
 def service(settings: Settings) -> Service:
     """Describe the gateway."""
+    farewell = FAREWELL_SECONDS if settings.platform == "kubernetes" else 0
     return Service(
         name=NAME,
         workload=Workload(
             image=images.gateway(settings),
             user=USER,
             limits=Limits(memory=MEMORY, cpus="2.0", open_files=8192),
-            env={"STOP_TIMEOUT": str(DRAIN_SECONDS)},
+            env={"STOP_TIMEOUT": str(DRAIN_SECONDS)} | ({"FAREWELL_SECONDS": str(farewell)} if farewell else {}),
             files=(maintenance.page(settings), public_file("gateway.json", document(settings))),
             mounts=(STATE_MOUNT,),
         ),
         port=PORT,
         probe=Probe(command=("probe-http", str(PORT), "/gateway/healthz")),
         reachable_from=(),
-        stop_seconds=DRAIN_SECONDS + SECONDS_BEYOND_DRAINING,
+        stop_seconds=farewell + DRAIN_SECONDS + SECONDS_BEYOND_DRAINING,
         replicas=settings.kubernetes.gateway_replicas if settings.platform == "kubernetes" else 1,
         published=Published(settings.gateway_address, settings.gateway_port),
         update=("python3", "-m", "watcher", "apply", "/run/files"),

@@ -31,12 +31,16 @@ def text(environment: Mapping[str, str], name: str, default: str | None = None) 
 
 
 def seconds(environment: Mapping[str, str], name: str, default: float) -> float:
-    """Return a variable as a positive number of seconds; raise VariableError for anything else."""
+    """Return a variable as a positive number of seconds; raise VariableError for anything else.
+
+    None at all may be meant where the default is none.
+    """
     given = text(environment, name, str(default))
     try:
         value = float(given)
     except ValueError:
         value = -1.0
-    if not 0 < value <= 86400:
-        raise VariableError(f"{name}: got {given!r}, wanted seconds, more than 0 and at most 86400")
+    if not 0 <= value <= 86400 or (value == 0 and default != 0):
+        least = "0 or more" if default == 0 else "more than 0"
+        raise VariableError(f"{name}: got {given!r}, wanted seconds, {least} and at most 86400")
     return value

@@ -184,6 +184,15 @@ class Nginx:
         if answer.status != 200 or answer.body != text.encode():
             raise NginxError(f"nginx did not take the addresses: status {answer.status}")
 
+    def take_leave(self) -> None:
+        """Have each answer close its client's connection from now on; raise NginxError."""
+        try:
+            answer = exchange(self._layout.nginx_socket, "PUT", "/leave", timeout=3)
+        except ExchangeError as error:
+            raise NginxError(f"nginx was not told to take leave: {error}") from error
+        if answer.status != 200:
+            raise NginxError(f"nginx did not take leave: status {answer.status}")
+
     def counters(self) -> dict[str, int]:
         """Return what the workers counted; raise NginxError."""
         try:

@@ -22,6 +22,7 @@ def run(variables: Mapping[str, str], layout: Layout) -> int:
     threading.stack_size(STACK_SIZE)
     signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
     stop_timeout = environment.seconds(variables, "STOP_TIMEOUT", 8)
+    farewell_seconds = environment.seconds(variables, "FAREWELL_SECONDS", 0)
     gateway = Gateway(layout)
     try:
         gateway.start()
@@ -34,7 +35,31 @@ def run(variables: Mapping[str, str], layout: Layout) -> int:
     while True:
         heard = signal.sigtimedwait(HEARD, 1.0)
         if heard and heard.si_signo in STOPPING:
+            part(gateway, farewell_seconds)
             return stop(gateway, stop_timeout)
+        gateway.supervise()
+        gateway.nginx.reap_orphans()
+
+
+def part(gateway: Gateway, seconds: float) -> None:
+    """Go on serving for some seconds, and have each answer close its connection; a second signal ends that.
+
+    A connection that stays open until the end could be closed at the moment of the client's next request. Where there
+    is another gateway, the client's next connection goes to that one.
+    """
+    if not seconds:
+        return
+    journal.info("taking leave: answers close their connections", seconds=seconds)
+    try:
+        gateway.nginx.take_leave()
+    except NginxError as error:
+        journal.warning("nginx cannot be told to close connections", problem=str(error))
+        return
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        heard = signal.sigtimedwait(HEARD, min(left, 1.0))
+        if heard and heard.si_signo in STOPPING:
+            return
         gateway.supervise()
         gateway.nginx.reap_orphans()
 

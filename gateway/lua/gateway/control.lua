@@ -1,5 +1,6 @@
 -- The watcher's side door, on a unix socket: which addresses serve, and what was counted.
 local counters = require "gateway.counters"
+local leave = require "gateway.leave"
 local peers = require "gateway.peers"
 
 local M = {}
@@ -13,6 +14,14 @@ function M.put_peers()
         return
     end
     ngx.print(peers.get())
+end
+
+function M.put_leave()
+    local stored, why = leave.begin()
+    if not stored then
+        ngx.status = 500
+        ngx.print(why)
+    end
 end
 
 function M.get_counters()
