@@ -117,7 +117,7 @@ def visit(address: str, ended: threading.Event, statuses: Counter[str], closed: 
 
 @pytest.mark.parametrize("value", ["-1", "x", "86401"])
 def test_a_leave_that_is_no_time_is_refused(value: str) -> None:
-    with pytest.raises(VariableError, match="FAREWELL_SECONDS: got .*, wanted seconds, 0 or more"):
+    with pytest.raises(VariableError, match=r"FAREWELL_SECONDS: got .*, wanted seconds, 0 or more"):
         environment.seconds({"FAREWELL_SECONDS": value}, "FAREWELL_SECONDS", 0)
 
 
