@@ -18,7 +18,7 @@ import pytest
 from infra import outputs, settings, system
 from infra.model import System
 from infra.platforms import platform_of
-from infra.platforms.docker import daemon
+from infra.platforms.docker import daemon, leftover
 from infra.platforms.kubernetes import cluster
 from infra.settings import Settings
 from kubeapi.client import Client
@@ -125,6 +125,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunProgram]:
     loop.set_default_executor(executor)
 
     monkeypatch.setattr(daemon, "processors", lambda _host: PROCESSORS)
+    monkeypatch.setattr(leftover, "refuse_a_taken_port", lambda _host, _system: None)
     clients: list[Client] = []
     really_connect = cluster.connect
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pulumi
 
@@ -26,6 +29,45 @@ def processors(host: str) -> int:
 def identity(host: str) -> str:
     """Return what tells one daemon from another, whatever its address; raise RunError where it does not say."""
     return told(host, "{{.ID}}")
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """A running container that publishes a port: its name, its labels' project and stack, and at which addresses."""
+
+    name: str
+    owner: tuple[str, str]
+    addresses: tuple[str, ...]
+
+
+def publishers(host: str, port: int) -> list[Publisher]:
+    """Return the running containers that publish a port of the daemon's machine; none where it does not say."""
+    row = '{{.Names}}\t{{.Label "scaffold.project"}}\t{{.Label "scaffold.stack"}}\t{{.Ports}}'
+    done = run(host, "container", "ls", "--filter", f"publish={port}/tcp", "--format", row)
+    found = []
+    for line in done.stdout.splitlines() if done.returncode == 0 else ():
+        name, project, stack, ports = line.split("\t")
+        published = (each.strip().partition("->")[0].rpartition(":") for each in ports.split(","))
+        addresses = tuple(address.strip("[]") for address, _, number in published if number == str(port))
+        found.append(Publisher(name, (project, stack), addresses))
+    return found
+
+
+def is_here(host: str) -> bool:
+    """Return whether the daemon's machine is, by its address, this one."""
+    return (host or os.environ.get("DOCKER_HOST") or "unix://").startswith("unix://")
+
+
+def listened_on(address: str, port: int) -> bool:
+    """Return whether something on this machine listens on the port; what cannot be told is no."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
 
 
 def told(host: str, what: str) -> str:

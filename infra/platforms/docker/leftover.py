@@ -1,10 +1,46 @@
-"""Containers that a killed run left behind: named, with the command that removes them, before anything is created."""
+"""What is in the way of the stack's containers, a killed run's or somebody else's: named before anything is changed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pulumi
 
+from infra.model import System
 from infra.platforms.docker import daemon
+from infra.platforms.docker.daemon import Publisher
+
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+
+
+def refuse_a_taken_port(host: str, system: System) -> None:
+    """Raise RunError where somebody else has the port: the gateway would be gone before Docker says so.
+
+    A preview says nothing: it may be made on another machine than the one that the stack runs on.
+    """
+    published = system.service(system.route.gateway).published
+    if published is None or pulumi.runtime.is_dry_run():
+        return
+    address, port = published.address, published.port
+    publishing = daemon.publishers(host, port)
+    if any(each.owner == (system.project, system.stack) for each in publishing):
+        return
+    taken = taken_by(address, publishing)
+    if not taken and daemon.is_here(host) and daemon.listened_on(address, port):
+        taken = "a process of this machine (`ss -ltnp` names it)"
+    if taken:
+        raise pulumi.RunError(
+            f"gatewayPort: port {port} on {address} is taken by {taken}; nothing was changed. "
+            "Stop that, or use another: pulumi config set gatewayPort 8010 (and siteUrl to match)"
+        )
+
+
+def taken_by(address: str, publishing: Sequence[Publisher]) -> str:
+    """Return which container publishes the port on the address, or on every one; nothing where none does."""
+    for each in publishing:
+        if address in EVERY_ADDRESS or EVERY_ADDRESS.intersection(each.addresses) or address in each.addresses:
+            return f"the container {each.name}"
+    return ""
 
 
 def refusal(host: str) -> pulumi.ResourceHook:

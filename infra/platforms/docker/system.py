@@ -20,6 +20,7 @@ def run(system: System, settings: Settings) -> pulumi.Output[str]:
     host = settings.docker_host
     # Asked first: an address that nobody answers at, once in the state, would stop every refresh from then on.
     processors = daemon.processors(host)
+    leftover.refuse_a_taken_port(host, system)
     provider = docker.Provider(
         "docker",
         host=host or None,
