@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from setup import base_image, daemon, engine, toolchain, virtualenv
 from setup.apt import get_permission, install
-from setup.facts import Facts, gather, packages_digest, packages_facts
+from setup.facts import Facts, gather, machine_facts, packages_digest, packages_facts
 from setup.locks import Held, Holder, lock
 from setup.places import Places
-from setup.plan import Plan, Step, decide
+from setup.plan import Plan, Step, decide, may_install
 from setup.problem import Problem
 from setup.terminal import Terminal
 from setup.toolchain import Tools
@@ -63,10 +63,15 @@ def prepare(
                 raise plan.problems[0]
             return _carry_out(places, environment, wish, terminal, facts, plan)
     except Held as error:
-        who = error.holder or "another run"
-        raise Problem(
-            f"{who} has prepared this machine for half an hour.", "see what it waits for, and run this again"
-        ) from None
+        raise kept_waiting(error) from None
+
+
+def kept_waiting(error: Held) -> Problem:
+    """Return who has been waited for in vain."""
+    return Problem(
+        f"{error.holder or 'another run'} has prepared this machine for half an hour.",
+        "see what it waits for, and run this again",
+    )
 
 
 def provide_packages(places: Places, environment: Mapping[str, str], requirements: str, terminal: Terminal) -> None:
@@ -74,11 +79,20 @@ def provide_packages(places: Places, environment: Mapping[str, str], requirement
     facts = packages_facts(places, requirements)
     if facts.complete:
         return
-    with (
-        lock(places.locks / "prepare.lock", "preparing this machine", WAIT_SECONDS),
-        terminal.step("packages", f"{requirements} is not installed") as step,
-    ):
-        virtualenv.make(places, requirements, facts.wanted, environment, step)
+    machine = machine_facts(environment)
+    if not machine.ensurepip and may_install(machine):
+        get_permission(environment)
+    try:
+        with (
+            lock(places.locks / "prepare.lock", "preparing this machine", WAIT_SECONDS),
+            terminal.step("packages", f"{requirements} is not installed") as step,
+        ):
+            if not machine.ensurepip and may_install(machine):
+                install(["python3-venv"], environment, step, places.logs / "venv-install.log")
+            virtualenv.make(places, requirements, facts.wanted, environment, step)
+            step.outcome = f"{requirements} installed in {places.venv.name}"
+    except Held as error:
+        raise kept_waiting(error) from None
 
 
 def _carry_out(
