@@ -32,6 +32,8 @@ VERBS = {
     "config": "config",
     "migrate": "migrate",
     "cancel": "cancel",
+    "cluster-up": "cluster_up",
+    "cluster-down": "cluster_down",
     "test": "test",
     "test-long": "test",
     "test-official": "test",

@@ -1,0 +1,1 @@
+"""NetworkPolicies as rules of the packet filter: decided by pure functions, applied in one step."""

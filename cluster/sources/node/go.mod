@@ -1,0 +1,3 @@
+module cluster.invalid/node
+
+go 1.21
