@@ -19,7 +19,9 @@ DEFAULT_SECONDS = 600.0
 
 def annotation(thing: Mapping[str, Any], name: str) -> str:
     """Return an annotation of an object, or an empty text."""
-    found = ((thing.get("metadata") or {}).get("annotations") or {}).get(name)
+    metadata = thing.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None  # either may be unknown yet
+    found = annotations.get(name) if isinstance(annotations, Mapping) else None
     return found if isinstance(found, str) else ""
 
 

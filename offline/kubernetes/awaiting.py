@@ -94,7 +94,7 @@ def until_ready(cluster: Cluster, call: Call, resource: Resource, inputs: Object
                 found = sight.thing
                 if not found or found["metadata"].get("uid") != uid:
                     raise NotReadyError(f"'{name}' was deleted while it was waited for", [], seen)
-                seen = found
+                seen = found = {"apiVersion": live["apiVersion"], "kind": live["kind"], **found}  # lists leave them out
                 verdict = judge(sight)
                 if verdict.progress and verdict.progress != said:
                     said = verdict.progress

@@ -14,11 +14,14 @@ from offline.plugin.errors import PluginError
 from offline.plugin.values import Properties, Value, is_unknown, reveal
 
 RENDERING = ("renderYamlToDirectory", "alwaysRender")
+IDENTIFIER = "clusterIdentifier"
+WHICH_CLUSTER = ("kubeconfig", "context", "cluster")
 FLAGS = {
     "deleteUnreachable": "PULUMI_K8S_DELETE_UNREACHABLE",
     "skipUpdateUnreachable": "PULUMI_K8S_SKIP_UPDATE_UNREACHABLE",
     "enableConfigMapMutable": "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE",
     "enableSecretMutable": "PULUMI_K8S_ENABLE_SECRET_MUTABLE",
+    "enablePatchForce": "PULUMI_K8S_ENABLE_PATCH_FORCE",
     "enableServerSideApply": "PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY",
     "upsertExistingObjects": "PULUMI_K8S_UPSERT_EXISTING_OBJECTS",
 }
@@ -37,6 +40,7 @@ class Configuration:
     mutable_config_maps: bool = False
     mutable_secrets: bool = False
     upsert: bool = False
+    force: bool = False
     unknown: bool = False
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -81,20 +85,28 @@ def check(news: Properties) -> tuple[Properties, list[tuple[str, str]]]:
 def changed(olds: Mapping[str, Value], news: Mapping[str, Value]) -> tuple[list[str], list[str]]:
     """Return the settings that differ, and those among them that mean another cluster, where nothing of ours is."""
     differing = sorted(key for key in olds.keys() | news.keys() if olds.get(key) != news.get(key))
-    if olds.get("clusterIdentifier") and news.get("clusterIdentifier"):
-        same = olds["clusterIdentifier"] == news["clusterIdentifier"]
-        return differing, [] if same else ["clusterIdentifier"]
-    elsewhere = {key for key in ("context", "cluster", "kubeconfig") if key in differing}
-    if not elsewhere or is_unknown(news.get("kubeconfig")):
-        return differing, sorted(elsewhere & {"kubeconfig"}) if is_unknown(news.get("kubeconfig")) else []
-    return differing, [] if _server(olds) == _server(news) else sorted(elsewhere)
+    identified = bool(olds.get(IDENTIFIER)) and bool(news.get(IDENTIFIER))
+    if identified and IDENTIFIER not in differing:
+        return differing, []
+    elsewhere = [IDENTIFIER] if identified else []
+    unknown = next((key for key in WHICH_CLUSTER if is_unknown(news.get(key))), "")
+    if unknown:
+        return [unknown], [*elsewhere, unknown]
+    before, after = _cluster(olds), _cluster(news)
+    if before and after and before != after:
+        elsewhere += [key for key in WHICH_CLUSTER if key in differing]
+    return differing, elsewhere
 
 
-def _server(settings: Mapping[str, Value]) -> str | None:
+def _cluster(settings: Mapping[str, Value]) -> tuple[object, ...] | None:
+    """Return what tells one cluster from another: all a kubeconfig says of it, and nothing it says of the user."""
+    if not settings.get("kubeconfig"):
+        return None  # the environment's may have been another one then
     try:
-        return read(dict(settings)).access().server
+        found = read(dict(settings)).access()
     except (KubeconfigError, PluginError):
         return None
+    return found.server, found.authority, found.insecure, found.server_name, found.proxy
 
 
 def read(properties: Properties, environment: Mapping[str, str] | None = None) -> Configuration:
@@ -126,6 +138,7 @@ def read(properties: Properties, environment: Mapping[str, str] | None = None) -
         mutable_config_maps=flags["enableConfigMapMutable"],
         mutable_secrets=flags["enableSecretMutable"],
         upsert=flags["upsertExistingObjects"],
+        force=flags["enablePatchForce"],
         unknown=any(is_unknown(value) for value in plain.values()),
         environment=dict(given),
     )

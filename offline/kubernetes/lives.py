@@ -131,9 +131,9 @@ class Lives:
             try:
                 resource = self.cluster.place(wanted, fresh=True)
                 if patch or self.configuration.upsert:
-                    return self._apply(
-                        resource, wanted, manager, preview=preview, force=is_set(wanted, FORCE)
-                    ), resource
+                    # A preview of a replacement meets the object that is to be replaced: that is no conflict.
+                    force = preview or self._forces(wanted)
+                    return self._apply(resource, wanted, manager, preview=preview, force=force), resource
                 query = {"fieldManager": ownership.CREATOR, "fieldValidation": "Strict"}
                 if preview:
                     query["dryRun"] = "All"
@@ -220,13 +220,15 @@ class Lives:
                 f'update of resource "{call.urn}" failed: {error}\nunable to get cluster state: {error}'
             ) from None
         for text in ignore:
-            inputs = _left_to_others(inputs, live, manager, text)
+            inputs = _with_ignored(inputs, live, manager, text)
         wanted = reveal_properties(inputs)
         failed = f'the Kubernetes API server reported that "{identifier}" failed to fully initialize or become live: '
         try:
             if not preview and not patch:
                 live = self._hand_over(resource, live, manager)
-            live = self._apply(resource, wanted, manager, preview=preview, force=is_set(wanted, FORCE))
+            # What a preview leaves with its creator is ours all the same.
+            force = self._forces(wanted) or ownership.is_of_nobody(live) or (preview and ownership.is_as_created(live))
+            live = self._apply(resource, wanted, manager, preview=preview, force=force)
         except ApiError as error:
             made = Made(identifier, live, inputs, manager)
             raise HalfDoneError(f"{failed}{_words(error, manager)}", [], made) from None
@@ -262,6 +264,9 @@ class Lives:
             else:
                 return moved
         return live
+
+    def _forces(self, wanted: Object) -> bool:
+        return self.configuration.force or is_set(wanted, FORCE)
 
     def _apply(self, resource: Resource, wanted: Object, manager: str, *, preview: bool, force: bool) -> Object:
         query: dict[str, str | int | bool] = {"fieldManager": manager, "force": force, "fieldValidation": "Strict"}
@@ -344,17 +349,24 @@ def _manager(wanted: Object) -> str:
     return annotation(wanted, MANAGER) or f"{ownership.CREATOR}-{secrets.token_hex(4)}"
 
 
-def _left_to_others(inputs: Properties, live: Object, manager: str, text: str) -> Properties:
-    """Return the inputs without an ignored field that another manager owns: applying it would be a conflict."""
+def _with_ignored(inputs: Properties, live: Object, manager: str, text: str) -> Properties:
+    """Return the inputs with an ignored field as it is, or without it where another manager owns it alone.
+
+    Applying another's field would be a conflict, and leaving out one's own would unset it.
+    """
     try:
         steps = path.parse(text)
     except ValueError:
         return inputs
     names = [step for step in steps if isinstance(step, str)]
-    entries = live["metadata"].get("managedFields") or []
-    if len(names) != len(steps) or not ownership.others_own(entries, manager, names):
+    if len(names) != len(steps):
         return inputs
-    found: Properties = path.without(inputs, steps)
+    entries = live["metadata"].get("managedFields") or []
+    found: Properties
+    if ownership.others_own(entries, manager, names):
+        found = path.without(inputs, steps)
+    else:
+        found = path.replaced(inputs, names, live)
     return found
 
 

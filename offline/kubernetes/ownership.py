@@ -58,12 +58,24 @@ def union(one: Mapping[str, Any], other: Mapping[str, Any]) -> Fields:
 
 
 def others_own(entries: Sequence[Entry], manager: str, path: Sequence[str]) -> bool:
-    """Say whether a manager other than ours, and other than its predecessors, owns a field given by its names."""
-    return any(
-        _holds(entry.get("fieldsV1") or {}, path)
-        for entry in entries
-        if not _is_applied_by(entry, manager) and not _moves(entry, manager)
-    )
+    """Say whether managers other than ours, and other than its predecessors, own a field alone."""
+    holders = [entry for entry in entries if _holds(entry.get("fieldsV1") or {}, path)]
+    return bool(holders) and not any(_is_applied_by(entry, manager) or _moves(entry, manager) for entry in holders)
+
+
+def is_as_created(live: Mapping[str, Any]) -> bool:
+    """Say whether part of an object is still its creator's: no update has moved it to whoever applies."""
+    return any(entry.get("manager") == CREATOR and entry.get("operation") == "Update" for entry in _entries(live))
+
+
+def is_of_nobody(live: Mapping[str, Any]) -> bool:
+    """Say whether an object knows no managers, being older than they are."""
+    return not _entries(live)
+
+
+def _entries(live: Mapping[str, Any]) -> Sequence[Entry]:
+    found: Sequence[Entry] = (live.get("metadata") or {}).get("managedFields") or []
+    return found
 
 
 def _holds(fields: Mapping[str, Any], path: Sequence[str]) -> bool:

@@ -49,3 +49,13 @@ def without(value: Any, path: Sequence[str | int]) -> Any:
     if isinstance(value, list) and isinstance(first, int) and first < len(value) and rest:
         return [without(item, rest) if index == first else item for index, item in enumerate(value)]
     return value
+
+
+def replaced(value: Any, names: Sequence[str], other: Any) -> Any:
+    """Return a mapping with what a path leads to taken from another one; as it is where that one has nothing there."""
+    first, *rest = names
+    if not isinstance(value, dict) or not isinstance(other, dict) or first not in other:
+        return value
+    if not rest:
+        return {**value, first: other[first]}
+    return {**value, first: replaced(value.get(first, {}), rest, other[first])}
