@@ -1,0 +1,62 @@
+"""The cluster that the tests share: started when it is not there, and left running for the next run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cluster.layout import layout_of
+from cluster.obstacles import obstacles
+from cluster.running import running
+from cluster.shape import shape_of_tests
+from cluster.start import start
+from operate.request import request_from
+from operate.test import own_places
+from setup.problem import Problem
+from setup.terminal import Terminal
+
+
+@dataclass(frozen=True)
+class RunningCluster:
+    """A cluster that answers: how to reach it, its registry, and kubectl in its version."""
+
+    kubeconfig: Path
+    registry: str
+    kubectl_program: Path
+    api_port: int
+
+    @property
+    def command(self) -> list[str]:
+        """The beginning of every kubectl command line."""
+        return [str(self.kubectl_program), "--kubeconfig", str(self.kubeconfig)]
+
+    def kubectl(self, *arguments: str, timeout: float = 120) -> str:
+        """Run kubectl and return what it prints; raise AssertionError with its words if it fails."""
+        done = subprocess.run([*self.command, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+
+def running_cluster() -> RunningCluster:
+    """Return the tests' cluster, started if need be; skip where none can run, and fail in CI."""
+    shape = shape_of_tests()
+    places = own_places(request_from("test", [], os.environ))
+    found = running(shape, places)
+    if found is None:
+        problems = obstacles(layout_of(shape, places))
+        if problems:
+            give_up(problems[0])
+        found = start(shape, places, os.environ, Terminal())
+    return RunningCluster(found.kubeconfig, found.registry, found.kubectl, found.api_port)
+
+
+def give_up(problem: Problem) -> None:
+    """Skip what takes a cluster, with the reason; in CI nothing may be skipped."""
+    message = f"no cluster can run here: {problem.cause}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
