@@ -1,4 +1,4 @@
-"""A stack for which no cluster is named is on this user's own, and programs are led there without any file of theirs."""
+"""A stack for which no cluster is named is on this user's own, and no file of theirs has to say so."""
 
 from __future__ import annotations
 
