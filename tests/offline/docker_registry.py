@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from setup import apt
+from cluster import packages
+from setup.problem import Problem
 from tests.conftest import LABEL, run_docker, started_at
 from tests.offline.conftest import wait_for
 
 PACKAGE = "docker-registry"
-APT_SECONDS = 300
 MANIFESTS = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
 LISTENING = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
 HASHED = "local $/; my $password = <STDIN>; print crypt($password, q($2b$05$) . q(a.salt.of.these.tests.))"
@@ -39,29 +39,17 @@ def find_program(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     words = "there is no apt-get to get it with"
     if shutil.which("apt-get"):
-        words = _download(folder)
-        for package in folder.glob(f"{PACKAGE}_*.deb"):
-            subprocess.run(["dpkg-deb", "-x", package, folder], check=True, capture_output=True, timeout=60)
+        try:
+            for archive in packages.download([PACKAGE], folder, os.environ, lambda _: None, folder / "log"):
+                subprocess.run(["dpkg-deb", "-x", archive, folder], check=True, capture_output=True, timeout=60)
+        except Problem as problem:
+            words = problem.cause
     if program.exists():
         return program
     missing = f"no {PACKAGE}: put it on PATH, or install the package of that name ({words})"
     if os.environ.get("CI") == "true":
         pytest.fail(missing)
     pytest.skip(missing)
-
-
-def _download(folder: Path) -> str:
-    """Download the package into a folder, with fresh lists if the old ones do not do; return apt's last words."""
-    get = ["apt-get", *apt.SETTINGS, "-q"]
-    for command in (
-        [*get, "download", PACKAGE],
-        apt.as_root([*get, "update"], os.environ),
-        [*get, "download", PACKAGE],
-    ):
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=APT_SECONDS, check=False)
-        if any(folder.glob("*.deb")):
-            return ""
-    return apt.last_words(done.stderr, 1)
 
 
 @dataclass
