@@ -52,6 +52,8 @@ def serve(signals: Signals, printer: Printer) -> int:
     lock = claim(signals, printer)
     if not cluster.inspect(volume.DATA):
         make_cluster(signals, printer)
+    if volume.narrow(volume.DATA):
+        printer.say("warning", "the data directory was open to its group and is closed again", path=str(volume.DATA))
     configure(sizing)
     for path in volume.clear_stale(volume.DATA, volume.SOCKETS):
         printer.say("warning", "removed what a killed server left", path=path)

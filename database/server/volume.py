@@ -42,6 +42,20 @@ def claim(root: Path) -> int | None:
     return descriptor
 
 
+def narrow(data: Path) -> bool:
+    """Take the data directory back from its group and from others; return whether it was open to them.
+
+    A cluster of machines opens what is on a volume when it gives that to a group, and PostgreSQL does not start on it.
+    """
+    try:
+        if not data.stat().st_mode & 0o077:
+            return False
+        data.chmod(0o700)
+    except (FileNotFoundError, PermissionError):
+        return False
+    return True
+
+
 def answers(path: Path) -> bool:
     """Return whether somebody listens on a Unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:

@@ -200,3 +200,30 @@ def test_idle_memory_stays_within_its_share(shared: Any) -> None:
         total += next(int(text.split()[1]) for text in rollup if text.startswith("Pss:"))
     print(f"{total / 1024:.1f} MiB PSS")
     assert total / 1024 < 80
+
+
+def test_a_volume_that_belongs_to_root_and_the_servers_group_will_do(database: Any) -> None:
+    """As Kubernetes hands over a folder of a claim: root's, and writable by the pod's group."""
+    for volume in (database.data, database.sockets):
+        database.docker(
+            "run", "--rm", "--label", database.label, "--user", "0", "-v", f"{volume}:/given",
+            database.image, "sh", "-c", "touch /given/kept && chown 0:10003 /given && chmod 2775 /given",
+        )  # fmt: skip
+    database.create()
+    database.wait_ready()
+    assert database.in_volume("stat -c %A:%u /var/lib/postgresql/data").endswith("------:10003")
+
+
+def test_a_data_directory_that_was_opened_to_its_group_is_closed_again(database: Any) -> None:
+    database.create()
+    database.wait_ready()
+    database.sql("CREATE TABLE kept ()", database="postgres")
+    database.docker("stop", "-t", "10", database.name)
+    database.in_volume("chmod -R g+rwX /var/lib/postgresql/data")
+    database.docker("start", database.name)
+    database.wait_for(READY, times=2)
+    assert database.in_volume("stat -c %a /var/lib/postgresql/data") == "700"
+    assert database.sql("SELECT count(*) FROM kept", database="postgres") == "0"
+    assert [item["path"] for item in database.lines() if "is closed again" in item["event"]] == [
+        "/var/lib/postgresql/data"
+    ]
