@@ -211,7 +211,7 @@ def test_a_volume_that_belongs_to_root_and_the_servers_group_will_do(database: A
         )  # fmt: skip
     database.create()
     database.wait_ready()
-    assert database.in_volume("stat -c %A:%u /var/lib/postgresql/data").endswith("------:10003")
+    assert database.in_volume("stat -c %A:%u /var/lib/postgresql/data") == "drwx--S---:10003"
 
 
 def test_a_data_directory_that_was_opened_to_its_group_is_closed_again(database: Any) -> None:
