@@ -70,6 +70,11 @@ def digest(module: Module) -> str:
     return made.hexdigest()
 
 
+def version(name: str) -> str:
+    """Return a short name for this version of a module's programs."""
+    return next(digest(module)[:12] for module in MODULES if module.name == name)
+
+
 def missing(folder: Path) -> list[Module]:
     """Return the modules whose programs are not in the folder in this version."""
     return [

@@ -14,6 +14,10 @@ GO = {"GOMAXPROCS": "2"}
 STORE_PORT = 2379
 PROVISIONER = "rancher.io/local-path"
 SYSTEM_NAMESPACE = "kube-system"
+NAMES = (
+    "etcd", "containerd", "kube-apiserver", "docker-registry", "keeper", "kube-controller-manager", "kube-scheduler",
+    "kubelet", "kube-proxy", "local-path-provisioner",
+)  # fmt: skip
 
 
 def store(layout: Layout) -> Process:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster import authority
-from cluster.images import PAUSE
+from cluster.images import pause
 from cluster.layout import Layout
 from cluster.shape import DOMAIN
 from setup.files import read_text_or_none
@@ -61,7 +61,7 @@ disabled_plugins = [
 address = {quoted(str(layout.containerd_socket))}
 
 [plugins.{runtime}]
-sandbox_image = {quoted(PAUSE)}
+sandbox_image = {quoted(pause())}
 restrict_oom_score_adj = true
 netns_mounts_under_state_dir = true
 tolerate_missing_hugetlb_controller = true
@@ -209,7 +209,7 @@ def storage_helper() -> dict[str, Any]:
         "metadata": {"name": "volume"},
         "spec": {
             "automountServiceAccountToken": False,
-            "containers": [{"name": "volume", "image": PAUSE, "imagePullPolicy": "Never"}],
+            "containers": [{"name": "volume", "image": pause(), "imagePullPolicy": "Never"}],
         },
     }
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster import build
 from cluster.layout import Layout
 from setup.processes import run
 
-PAUSE = "cluster.invalid/pause:1"
-DNS = "cluster.invalid/coredns:1"
+HOME = "cluster.invalid"
 RUNTIME_NAMESPACE = "k8s.io"
 IMPORT_SECONDS = 120
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -34,35 +34,41 @@ class Image:
     user: str
 
 
+def pause() -> str:
+    """Return the image that holds a pod's namespaces; each version of the program has a name of its own."""
+    return f"{HOME}/pause:{build.version('node')}"
+
+
+def dns() -> str:
+    """Return the image that answers for names."""
+    return f"{HOME}/coredns:{build.version('coredns')}"
+
+
 def images(layout: Layout) -> list[Image]:
     """Return the images that the cluster cannot do without."""
     return [
         # As root: the folders of volumes belong to it.
-        Image(PAUSE, [layout.built("pause"), layout.built("volume")], "/pause", ""),
-        Image(DNS, [layout.built("coredns")], "/coredns", NOBODY),
+        Image(pause(), [layout.built("pause"), layout.built("volume")], "/pause", ""),
+        Image(dns(), [layout.built("coredns")], "/coredns", NOBODY),
     ]
 
 
 def provide(layout: Layout) -> int:
-    """Hand the runtime the images that it does not have in this very form, and return how many these were."""
-    present = dict(_present(layout))
-    given = 0
-    for image in images(layout):
-        digest, archive = made(image)
-        if present.get(image.name) == digest:
-            continue
+    """Hand the runtime the images that it does not have, and return how many these were."""
+    present = _present(layout)
+    missing = [image for image in images(layout) if image.name not in present]
+    for image in missing:
         path = layout.runtime / "image.tar"
-        path.write_bytes(archive)
+        path.write_bytes(archive(image))
         try:
             _ctr(layout, "images", "import", str(path))
         finally:
             path.unlink()
-        given += 1
-    return given
+    return len(missing)
 
 
-def made(image: Image) -> tuple[str, bytes]:
-    """Return the image's digest and its archive; the same programs give the same bytes."""
+def archive(image: Image) -> bytes:
+    """Return the image as an archive; the same programs give the same bytes."""
     plain = _tar({program.name: program.read_bytes() for program in image.programs}, 0o755)
     layer = gzip.compress(plain, compresslevel=1, mtime=0)
     settings: dict[str, Any] = {
@@ -84,8 +90,7 @@ def made(image: Image) -> tuple[str, bytes]:
     found["annotations"] = {"io.containerd.image.name": image.name}
     index = json.dumps({"schemaVersion": 2, "manifests": [found]}).encode()
     blobs = {f"blobs/sha256/{_digest(content)[7:]}": content for content in (layer, configuration, manifest)}
-    archive = _tar({"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', "index.json": index, **blobs}, 0o644)
-    return _digest(manifest), archive
+    return _tar({"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', "index.json": index, **blobs}, 0o644)
 
 
 def _described(kind: str, content: bytes) -> dict[str, Any]:
@@ -98,17 +103,16 @@ def _digest(content: bytes) -> str:
 
 def _tar(files: dict[str, bytes], mode: int) -> bytes:
     written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    with tarfile.open(fileobj=written, mode="w", format=tarfile.USTAR_FORMAT) as packed:
         for name, content in files.items():
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), mode
-            archive.addfile(entry, io.BytesIO(content))
+            packed.addfile(entry, io.BytesIO(content))
     return written.getvalue()
 
 
-def _present(layout: Layout) -> list[tuple[str, str]]:
-    rows = [line.split() for line in _ctr(layout, "images", "list").splitlines()[1:]]
-    return [(row[0], row[2]) for row in rows if len(row) > 2]
+def _present(layout: Layout) -> set[str]:
+    return set(_ctr(layout, "images", "list", "--quiet").split())
 
 
 def _ctr(layout: Layout, *arguments: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cluster import images
 from cluster.commands import PROVISIONER, SYSTEM_NAMESPACE
-from cluster.images import DNS
 from cluster.layout import Layout
 from cluster.shape import DOMAIN
 
@@ -52,7 +52,7 @@ def dns(layout: Layout) -> list[Object]:
     meta = {"name": "coredns", "namespace": SYSTEM_NAMESPACE}
     container = {
         "name": "coredns",
-        "image": DNS,
+        "image": images.dns(),
         "imagePullPolicy": "Never",
         "args": ["-conf", "/etc/coredns/Corefile"],
         "env": [{"name": "GOMAXPROCS", "value": "1"}],

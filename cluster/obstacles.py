@@ -11,6 +11,7 @@ from pathlib import Path
 from cluster import groups, network
 from cluster.layout import Layout
 from cluster.shape import NETWORK_VARIABLE, Shape
+from setup.facts import find
 from setup.files import read_text_or_none
 from setup.ports import Listener, collide, listeners_on
 from setup.problem import Problem
@@ -23,12 +24,11 @@ def obstacles(layout: Layout) -> list[Problem]:
     """Return everything that is in the way."""
     shape = layout.shape
     found = [
-        root_problem(os.geteuid()),
+        root_problem(os.geteuid(), sudo=bool(find("sudo", os.environ))),
         owner_problem(
             shape, read_text_or_none(layout.runtime / "owner"), layout.folder,
             running=bool(groups.members(shape.cgroup)),
         ),
-        python_problem(layout.python),
         groups_problem(groups.hierarchies()),
         path_problem(layout),
         room_problem(layout.folder, _free(layout.folder)),
@@ -40,9 +40,9 @@ def obstacles(layout: Layout) -> list[Problem]:
     return [problem for problem in found if problem]
 
 
-def root_problem(user: int) -> Problem | None:
-    """Return that it takes root."""
-    if user == 0:
+def root_problem(user: int, *, sudo: bool) -> Problem | None:
+    """Return that it takes root, and there is no way to it."""
+    if user == 0 or sudo:
         return None
     return Problem(
         "A cluster on this machine makes network namespaces, control groups and mounts, which takes root.",

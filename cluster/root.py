@@ -24,10 +24,9 @@ def is_root() -> bool:
 
 def hand_over(verb: str, layout: Layout, places: Places, environment: Mapping[str, str], *arguments: str) -> None:
     """Run a verb of `python -m cluster` by sudo on this terminal; raise Problem where that fails."""
-    if not find("sudo", environment):
-        problem = root_problem(os.geteuid())
-        if problem:
-            raise problem
+    problem = root_problem(os.geteuid(), sudo=bool(find("sudo", environment)))
+    if problem:
+        raise problem
     settings = {
         "SCAFFOLD_CACHE_DIR": str(places.cache),
         "SCAFFOLD_STATE_DIR": str(places.state),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster import process
+from cluster.commands import NAMES
 from cluster.layout import Layout, layout_of
 from cluster.shape import NODE_PORTS, Shape
 from setup.places import Places
@@ -24,9 +25,9 @@ class Running:
 
 
 def running(shape: Shape, places: Places) -> Running | None:
-    """Return how to reach the cluster, or None when it does not run; nothing is started or changed."""
+    """Return how to reach the cluster, or None when any part of it does not run; nothing is started or changed."""
     layout = layout_of(shape, places)
-    if not layout.kubeconfig.exists() or not process.alive(layout.records, "kube-apiserver"):
+    if not layout.kubeconfig.exists() or not all(process.alive(layout.records, name) for name in NAMES):
         return None
     return reached(layout)
 

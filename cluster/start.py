@@ -29,7 +29,7 @@ from cluster import (
 )
 from cluster.api import Api, Refused
 from cluster.layout import RUNTIME, Layout, layout_of
-from cluster.obstacles import obstacles
+from cluster.obstacles import obstacles, python_problem
 from cluster.process import Process
 from cluster.running import Running, reached
 from cluster.shape import Shape
@@ -57,8 +57,9 @@ def start(shape: Shape, places: Places, environment: Mapping[str, str], terminal
         root.hand_over("up", layout, places, environment)
         return reached(layout)
     with alone(layout, "starting", terminal):
-        for problem in obstacles(layout):
-            raise problem
+        for problem in [python_problem(layout.python), *obstacles(layout)]:
+            if problem:
+                raise problem
         _processes(layout, terminal)
     return reached(layout)
 
