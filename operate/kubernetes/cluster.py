@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from kubeapi import kubeconfig
@@ -24,7 +25,11 @@ STACK = "app.kubernetes.io/instance"
 PROJECT = "app.kubernetes.io/part-of"
 RELEASE = "app.kubernetes.io/version"
 
+PATIENCE_SECONDS = 30.0
+PAUSE_SECONDS = 0.5
+
 Object = dict[str, Any]
+Answer = TypeVar("Answer")
 
 
 def namespace_of(stack: str) -> str:
@@ -80,6 +85,18 @@ class Cluster:
                 return None
             raise
         return answer
+
+
+def patiently(ask: Callable[[], Answer], seconds: float = PATIENCE_SECONDS) -> Answer:
+    """Return what the cluster answers; an API server that is being replaced is asked again for a while."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except UnreachableError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE_SECONDS)
 
 
 def name_of(found: Object) -> str:

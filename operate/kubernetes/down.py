@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from kubeapi.client import MERGE_PATCH
 from operate.down import groups
-from operate.kubernetes.cluster import SERVICE, Cluster, Object, label_of, name_of, reached
+from operate.kubernetes.cluster import SERVICE, Cluster, Object, label_of, name_of, patiently, reached
 from operate.kubernetes.kinds import CLAIM, DEPLOYMENT, STATEFUL_SET, Kind
 from operate.request import Request
 from setup.problem import Problem
@@ -85,7 +86,7 @@ def stop(request: Request, cluster: Cluster, group: Sequence[Workload]) -> None:
 def wait_until_gone(cluster: Cluster, workload: Workload, progress: Progress) -> None:
     """Wait until a workload has no pods; raise Problem with their names when they stay."""
     deadline = time.monotonic() + workload.grace_seconds + BEYOND_GRACE_SECONDS
-    while names := pods_of(cluster, workload):
+    while names := patiently(partial(pods_of, cluster, workload)):
         progress(f"{workload.name}: {len(names)} pods finish what they do")
         if time.monotonic() > deadline:
             raise Problem(

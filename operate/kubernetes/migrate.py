@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from kubeapi import pods
 from kubeapi.errors import ApiError
 from operate.kubernetes import strays
-from operate.kubernetes.cluster import RELEASE, SERVICE, Cluster, Object, label_of, name_of, reached
+from operate.kubernetes.cluster import RELEASE, SERVICE, Cluster, Object, label_of, name_of, patiently, reached
 from operate.kubernetes.kinds import DEPLOYMENT, JOB
 from operate.migrate import SERVICE as MIGRATE
 from operate.migrate import WAIT_SECONDS, said_of
@@ -38,7 +39,7 @@ def run(request: Request) -> int:
             for line in said_by(cluster, name):
                 request.terminal.say(line)
         finally:
-            strays.remove(cluster, JOB, name)
+            patiently(partial(strays.remove, cluster, JOB, name))
         request.terminal.say(said_of(code))
     return code
 
@@ -91,8 +92,8 @@ def wait(cluster: Cluster, name: str, step: Step) -> int:
     """Wait until the job has ended and return its pod's exit code; raise Problem when it never does."""
     deadline = time.monotonic() + WAIT_SECONDS + POLL_SECONDS
     while True:
-        job = cluster.found(JOB.item(cluster.namespace, name))
-        found = pods.list_pods(cluster.client, cluster.namespace, {"batch.kubernetes.io/job-name": name})
+        job = patiently(partial(cluster.found, JOB.item(cluster.namespace, name)))
+        found = patiently(partial(pods_of, cluster, name))
         conditions = ((job or {}).get("status") or {}).get("conditions") or []
         if job is None or any(row["type"] in ("Complete", "Failed") and row["status"] == "True" for row in conditions):
             return exit_code(found, conditions)
@@ -103,6 +104,11 @@ def wait(cluster: Cluster, name: str, step: Step) -> int:
                 "see what it waited for: make logs SERVICE=database, then run this again",
             )
         time.sleep(POLL_SECONDS)
+
+
+def pods_of(cluster: Cluster, job: str) -> list[Object]:
+    """Return a job's pods, the oldest first."""
+    return pods.list_pods(cluster.client, cluster.namespace, {"batch.kubernetes.io/job-name": job})
 
 
 def exit_code(found: Sequence[Object], conditions: Sequence[Any]) -> int:
@@ -121,7 +127,7 @@ def exit_code(found: Sequence[Object], conditions: Sequence[Any]) -> int:
 def said_by(cluster: Cluster, name: str) -> list[str]:
     """Return what the job's pods wrote, or why they did not."""
     lines = []
-    for pod in pods.list_pods(cluster.client, cluster.namespace, {"batch.kubernetes.io/job-name": name}):
+    for pod in pods_of(cluster, name):
         for container in pod["spec"]["containers"]:
             try:
                 written = pods.log(cluster.client, cluster.namespace, name_of(pod), container["name"])

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from operate.kubernetes import strays
-from operate.kubernetes.cluster import Cluster, Object, label_of, labels, name_of, reached
+from operate.kubernetes.cluster import Cluster, Object, label_of, labels, name_of, patiently, reached
 from operate.kubernetes.kinds import CLAIM
 from operate.request import Request
 from operate.stack import Stack
@@ -74,7 +74,7 @@ def wait(request: Request, what: str, find: Callable[[], Object | None]) -> None
 def until_gone(what: str, find: Callable[[], Object | None], progress: Progress) -> None:
     """Wait until nothing is found any more; raise Problem with the finalizers when it stays."""
     deadline = time.monotonic() + GONE_SECONDS
-    while (found := find()) is not None:
+    while (found := patiently(find)) is not None:
         holds = [*(found["metadata"].get("finalizers") or []), *((found.get("spec") or {}).get("finalizers") or [])]
         progress(f"{what}: waiting until it is gone" + (f" (held by {', '.join(holds)})" if holds else ""))
         if time.monotonic() > deadline:

@@ -89,6 +89,9 @@ def write_settings(clone: ClusterClone, **settings: str) -> None:
         "replicas": "2",
         "gatewayReplicas": "1",
         "webMemory": "384",
+        # Small promises: the node of a test machine is shared with other stacks.
+        "webCpus": "0.5",
+        "databaseCpus": "0.5",
         "readySeconds": "60",
         "drainSeconds": "2",
         "leaveSeconds": "3",
