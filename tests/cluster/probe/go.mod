@@ -1,0 +1,3 @@
+module cluster.invalid/probe
+
+go 1.21
