@@ -292,7 +292,7 @@ def test_down_stops_everything_in_order_and_up_brings_it_back_with_its_data(serv
     assert serving.kubectl("get", "pods", "--field-selector=status.phase=Running", "--output=name") == ""
     assert serving.get()[0] == 0
     code, said = serving.make("status")
-    assert code == 1
+    assert code != 0
     assert re.search(r"^  web +web +stopped", said, re.MULTILINE), said
     assert serving.make("down")[0] == 0
     code, said = serving.make("up")
