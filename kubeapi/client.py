@@ -20,6 +20,7 @@ from kubeapi.credentials import Credential, Credentials
 from kubeapi.errors import TOO_MANY, UNAUTHORIZED, ApiError, SlowError, UnreachableError, refused
 
 CONNECT_SECONDS = 5.0
+CONNECT_TRIES = 3
 CALL_SECONDS = 30.0
 BUSY_TRIES = 5
 APPLY = "application/apply-patch+yaml"
@@ -104,7 +105,7 @@ class Client:
         while True:
             request, connection = self._request(method, path, query, body, kind, seconds, accept)
             with _reached(self.access.server):
-                answer = connection.send(request)
+                answer = _sent(connection, request)
             if answer.status_code < httpx.codes.BAD_REQUEST:
                 return answer
             if answer.status_code == UNAUTHORIZED and self._credentials.renewable and not renewed:
@@ -197,12 +198,20 @@ def _memory() -> str | None:
     return str(shared) if shared.is_dir() else None
 
 
+def _sent(connection: httpx.Client, request: httpx.Request) -> httpx.Response:
+    """Return the answer to a request; one that never left is sent again: a busy machine is slow to accept."""
+    for _ in range(CONNECT_TRIES - 1):
+        with contextlib.suppress(httpx.ConnectTimeout):
+            return connection.send(request)
+    return connection.send(request)
+
+
 @contextlib.contextmanager
 def _reached(server: str) -> Iterator[None]:
     try:
         yield
     except httpx.ConnectTimeout:
-        raise UnreachableError(f"no answer from {server} within {CONNECT_SECONDS:.0f} s") from None
+        raise UnreachableError(f"no answer from {server} within {CONNECT_SECONDS * CONNECT_TRIES:.0f} s") from None
     except httpx.TimeoutException:
         raise SlowError(f"{server} did not answer in time") from None
     except httpx.HTTPError as error:

@@ -6,11 +6,14 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import grpc
 
 from kubeapi.client import APPLY, JSON_PATCH
 from kubeapi.discovery import Resource
-from kubeapi.errors import CONFLICT, FORBIDDEN, NOT_FOUND, ApiError
+from kubeapi.errors import CONFLICT, FORBIDDEN, NOT_FOUND, ApiError, UnreachableError
 from offline.kubernetes import ownership, path
 from offline.kubernetes.annotations import FORCE, MANAGER, SKIP_AWAIT, annotation, is_set, propagation, seconds
 from offline.kubernetes.awaiting import NotReadyError, reasons_now, until_ready
@@ -275,13 +278,15 @@ class Lives:
         found: Object = self.cluster.client.patch(item(resource, wanted), wanted, APPLY, query)
         return found
 
-    def delete(self, call: Call, identifier: str, inputs: Object, manager: str, *, patch: bool) -> None:
+    def delete(self, call: Call, identifier: str, given: Properties, manager: str, *, patch: bool) -> None:
         """Delete an object and wait until it is gone, or with `patch` give up its fields.
 
         Raises PluginError, and HalfDoneError when it is still there after the time.
         """
         if call.cancelled.is_set():
-            raise PluginError("client rate limiter Wait returned an error: context canceled")
+            message = "client rate limiter Wait returned an error: context canceled"
+            raise PluginError(message, grpc.StatusCode.CANCELLED)
+        inputs: dict[str, Any] = reveal_properties(given)
         namespace, _, name = identifier.rpartition("/")
         try:
             resource = self.cluster.place(inputs)
@@ -305,26 +310,29 @@ class Lives:
             return
         call.status("Resource scheduled for deletion")
         uid = (found.get("details") or {}).get("uid") or (found.get("metadata") or {}).get("uid")
-        self._until_gone(call, identifier, where, inputs, uid)
+        self._until_gone(call, where, seconds(inputs, call.seconds), uid, Made(identifier, {}, given, manager))
 
-    def _until_gone(self, call: Call, identifier: str, where: str, inputs: Object, uid: object) -> None:
-        limit = seconds(inputs, call.seconds)
+    def _until_gone(self, call: Call, where: str, limit: float, uid: object, made: Made) -> None:
         ends = time.monotonic() + limit
         pause = POLL_SECONDS
+        live: Object = {"metadata": {}}
         while True:
             try:
                 live = self.cluster.client.get(where)
+            except UnreachableError:
+                if time.monotonic() > ends:
+                    raise  # until then it may be an API server that restarts
             except ApiError as error:
                 if error.status == NOT_FOUND:
                     return
-                raise PluginError(f"{identifier} could not be watched while it goes: {error.message}") from None
-            if uid and live["metadata"].get("uid") != uid:
+                raise PluginError(f"{made.id} could not be watched while it goes: {error.message}") from None
+            if uid and live["metadata"].get("uid", uid) != uid:
                 return  # another object of that name by now
             left = ends - time.monotonic()
             if left <= 0 or call.cancelled.is_set():
                 self._stuck(call, live)
                 message = "timed out waiting for the condition"
-                raise HalfDoneError(message, [], Made(identifier, live, {}, ""))
+                raise HalfDoneError(message, [], replace(made, live=live))
             call.cancelled.wait(min(pause, left))
             pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
 

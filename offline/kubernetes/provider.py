@@ -236,12 +236,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         def answer() -> empty_pb2.Empty:
             old_state = _decoded(request.properties)
             lives = self._ready()
-            wanted = {**kinds.named(_type(request.urn)), **reveal_properties(state.inputs_of(old_state))}
+            inputs = state.inputs_of(old_state)
             lives.delete(
                 lives.call(request.urn, request.timeout),
                 request.id,
-                wanted,
-                state.manager_of(old_state, state.inputs_of(old_state)),
+                {**kinds.named(_type(request.urn)), **inputs},
+                state.manager_of(old_state, inputs),
                 patch=_is_patch(request.urn),
             )
             return empty_pb2.Empty()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from offline.kubernetes.readiness.verdict import Object, Verdict, conditions_of
+from offline.kubernetes.readiness.verdict import Object, Verdict, conditions_of, pod_reasons
 
 
 def judge(service: Object, pods: Sequence[Object], slices: Sequence[Object]) -> Verdict:
@@ -60,4 +60,5 @@ def ingress(thing: Object) -> Verdict:
 def pod(thing: Object) -> Verdict:
     """Return what a Pod tells: ready, or done."""
     ready = (conditions_of(thing).get("Ready") or {}).get("status") == "True"
-    return Verdict(ready=ready or (thing.get("status") or {}).get("phase") == "Succeeded")
+    done = (thing.get("status") or {}).get("phase") == "Succeeded"
+    return Verdict(ready=ready or done, reasons=pod_reasons([thing]))
