@@ -12,6 +12,7 @@ from operate.request import Request
 from setup.kubeconfig import LOCAL, VARIABLE, Source, choose
 from setup.prepare import Prepared
 from setup.problem import Problem
+from setup.terminal import Silent
 
 
 def source_of(request: Request) -> Source:
@@ -60,5 +61,8 @@ def ready(request: Request, done: Prepared) -> Prepared:
         return done
     from cluster.start import start
 
-    up = start(shape_for(request), request.places, done.environment, request.terminal)
+    # One that runs is looked over all the same, which only an update says.
+    quiet = request.verb != "up" and running_for(request) is not None
+    terminal = Silent() if quiet else request.terminal
+    up = start(shape_for(request), request.places, done.environment, terminal)
     return replace(done, environment={**done.environment, VARIABLE: str(up.kubeconfig)})
