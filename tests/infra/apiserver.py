@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,17 @@ GONE = {"kind": "Status", "code": 404, "reason": "NotFound", "message": "there i
 
 
 class ApiServer:
-    """Answers as a cluster's API does; `objects` are answers by path, None for what is not there."""
+    """Answers as a cluster's API does; `objects` are answers by path, None for what is not there.
+
+    `answers` are made anew each time, with their status; `release` is what serves behind the gateway.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, Live | str | None] = {
             "/api/v1/namespaces/kube-system": {"metadata": {"name": "kube-system", "uid": "of-the-cluster"}}
         }
+        self.answers: dict[str, Callable[[], tuple[int, Live]]] = {}
+        self.release = ""
         self.asked: list[str] = []
         self.deleted: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
@@ -56,6 +61,10 @@ class ApiServer:
 
     def answer(self, path: str, query: Mapping[str, list[str]]) -> tuple[int, Live | str]:
         """Return a status and what is answered to a GET."""
+        if path in self.answers:
+            return self.answers[path]()
+        if path.endswith("/proxy/readyz"):
+            return 200, {"release": self.release, "status": "ready"}
         if path in self.objects:
             found = self.objects[path]
             return (404, GONE) if found is None else (200, found)

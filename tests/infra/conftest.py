@@ -110,7 +110,7 @@ def on_kubernetes(api: ApiServer, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def run_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunProgram]:
+def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[RunProgram]:
     """Run the whole program with the given configuration and return what it declared."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -154,6 +154,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunProgram]:
             configured = settings.from_stack()
             described = system.describe(configured, PROJECT, STACK)
             recorder.declared.system = described
+            api.release = described.release
             platform = platform_of(configured)
             serving = platform.run(described, configured)
             recorder.declared.outputs = {}

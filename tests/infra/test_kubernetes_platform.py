@@ -13,7 +13,7 @@ import pulumi
 import pytest
 
 from infra.model import Job, Mount, Route, Volume
-from infra.platforms.kubernetes import pod, probe, stack, volume
+from infra.platforms.kubernetes import pod, probe, serving, stack, volume
 from infra.platforms.kubernetes.resource import VERSION
 from infra.platforms.kubernetes.volume import Place
 from tests.infra.apiserver import ApiServer
@@ -28,6 +28,7 @@ NAMESPACE = "/api/v1/namespaces/scaffold-unit"
 APPS = "/apis/apps/v1/namespaces/scaffold-unit"
 JOBS = "/apis/batch/v1/namespaces/scaffold-unit/jobs"
 PODS = "/api/v1/namespaces/scaffold-unit/pods"
+SERVING = "/api/v1/namespaces/scaffold-unit/services/gateway:80/proxy/readyz"
 
 Given = dict[str, str]
 
@@ -118,6 +119,17 @@ def test_every_image_is_named_by_what_lies_in_the_registry(run_program: RunProgr
     images = {container(declared, name)["image"] for name in templates(declared)}
     assert len(images) == 3
     assert all("@sha256:" in each for each in images)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "platform"), [(["arm64", "arm64"], "linux/arm64"), (["arm64", "amd64"], None), ([], None)]
+)
+def test_images_are_built_for_the_processors_of_the_nodes(
+    run_program: RunProgram, on_kubernetes: Given, api: ApiServer, nodes: list[str], platform: str | None
+) -> None:
+    rows = [{"status": {"nodeInfo": {"operatingSystem": "linux", "architecture": each}}} for each in nodes]
+    api.objects["/api/v1/nodes"] = {"items": rows}
+    assert run_program(on_kubernetes).of(PUSHED)["image-app"]["build"].get("platform") == platform
 
 
 def test_only_the_gateways_service_is_reached_from_outside(run_program: RunProgram, on_kubernetes: Given) -> None:
@@ -413,14 +425,44 @@ def test_an_unchanged_update_asks_once_for_each_workload(
     run_program: RunProgram, on_kubernetes: Given, api: ApiServer
 ) -> None:
     run_program(on_kubernetes)
-    assert len(api.asked) == 2 + 5, api.asked
+    assert len(api.asked) == 3 + 5, api.asked
+
+
+def test_an_update_ends_once_the_release_answers_through_the_gateway(
+    run_program: RunProgram, on_kubernetes: Given, api: ApiServer
+) -> None:
+    answers = [(503, {"title": "maintenance"}), (200, {"release": "of-yesterday"})]
+    api.answers[SERVING] = lambda: answers.pop(0) if answers else (200, {"release": api.release})
+    run_program(on_kubernetes)
+    assert answers == []
+    assert api.asked.count(SERVING) >= 3
+
+
+def test_an_update_fails_when_the_gateway_goes_on_answering_for_another_release(
+    run_program: RunProgram, on_kubernetes: Given, api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "ANSWER_SECONDS", 0.2)
+    api.answers[SERVING] = lambda: (200, {"release": "of-yesterday"})
+    with pytest.raises(pulumi.RunError, match="answers /readyz with release of-yesterday"):
+        run_program(on_kubernetes)
+
+
+@pytest.mark.parametrize("reason", ["Forbidden", "ServiceUnavailable"])
+def test_an_update_ends_where_nobody_can_be_asked_through_the_gateway(
+    run_program: RunProgram, on_kubernetes: Given, api: ApiServer, reason: str
+) -> None:
+    status = {"Forbidden": 403, "ServiceUnavailable": 503}[reason]
+    said = {"kind": "Status", "code": status, "reason": reason, "message": "no way there"}
+    api.answers[SERVING] = lambda: (status, said)
+    assert run_program(on_kubernetes).objects("Deployment")
+    assert api.asked.count(SERVING) == 1
 
 
 def test_a_preview_waits_for_nothing(run_program: RunProgram, on_kubernetes: Given, api: ApiServer) -> None:
     api.objects[f"{APPS}/statefulsets/database"] = None
     declared = run_program(on_kubernetes, preview=True)
     assert "web" in declared.objects("Deployment")
-    assert len(api.asked) == 2
+    assert len(api.asked) == 3
     assert api.deleted == []
 
 

@@ -15,6 +15,7 @@ from infra.platforms.kubernetes import (
     network,
     ready,
     rollout,
+    serving,
     stack,
     volume,
     workload,
@@ -57,11 +58,10 @@ def run(system: System, settings: Settings) -> pulumi.Output[str]:
             kind = "StatefulSet" if workload.is_stateful(system, each) else "Deployment"
             checked = rollout.finished(within, kind, each.name, declared, patience(each, settings))
             started[each.name] = ready.checked(checked, *mounted)
-    serving = [started[system.route.service], started[system.route.gateway]]
     if pulumi.runtime.is_dry_run():
         return pulumi.Output.from_input(system.release)
-    waited = [resource for each in serving for resource in each.resources]
-    return pulumi.Output.all(*waited).apply(lambda _: system.release)
+    ends = [started[system.route.service], started[system.route.gateway]]
+    return serving.confirmed(within, system, [resource for each in ends for resource in each.resources])
 
 
 def patience(service: Service, settings: Settings) -> int:
