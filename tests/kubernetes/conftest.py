@@ -48,4 +48,4 @@ def remove_what_dead_runs_left(cluster: RunningCluster) -> None:
         kind, _, rest = name.partition(f"/{PROJECT}-e2e-")
         pid, start, _ = (*rest.split("-", 2), "", "")[:3]
         if kind == "namespace" and pid.isdigit() and started_at(int(pid)) != start:
-            cluster.kubectl("delete", name, "--timeout=90s")
+            cluster.kubectl("delete", name, "--wait=false")

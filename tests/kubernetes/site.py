@@ -175,6 +175,9 @@ def new_cluster_site(folder: Path, stack: str, cluster: RunningCluster, node_por
         "nodePort": str(node_port),
         "replicas": "2",
         "webMemory": "384",
+        # A tenth of it is asked for, and another suite's stack may be on the same two processors.
+        "webCpus": "1.0",
+        "databaseCpus": "1.0",
     }.items():
         site.config(key, value)
     return site
