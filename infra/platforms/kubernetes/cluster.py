@@ -17,6 +17,7 @@ from kubeapi.errors import ApiError, UnreachableError
 
 GONE_SECONDS = 60.0
 POLL_SECONDS = 0.2
+NODES_LOOKED_AT = 20
 
 Found = TypeVar("Found")
 Live = dict[str, Any]
@@ -58,6 +59,16 @@ def identity(client: Client) -> str:
         asked(client, lambda: client.get("/version"))
         return ""
     return str(found["metadata"]["uid"])
+
+
+def processors(client: Client) -> str:
+    """Return for which processors images have to be, such as linux/amd64; nothing where nodes differ or do not say."""
+    try:
+        nodes = client.get("/api/v1/nodes", {"limit": NODES_LOOKED_AT})["items"]
+    except (ApiError, UnreachableError):
+        return ""
+    found = {"{operatingSystem}/{architecture}".format_map(node["status"]["nodeInfo"]) for node in nodes}
+    return found.pop() if len(found) == 1 else ""
 
 
 def labels_of_namespace(client: Client, name: str) -> dict[str, str] | None:

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.model import Image, System
+from infra.platforms.kubernetes import cluster
 from infra.platforms.kubernetes.ready import Ready
 from infra.platforms.kubernetes.resource import Object
 from infra.platforms.kubernetes.stack import Stack
@@ -18,20 +19,27 @@ from infra.settings import Registry, Settings
 def create(stack: Stack, system: System, settings: Settings) -> dict[str, pulumi.Output[str]]:
     """Declare every image that the system uses; the result names each by its digest in the registry."""
     builder = docker.Provider("docker", host=settings.docker_host or None)
+    processors = cluster.processors(stack.client)
     used = [s.workload.image for s in system.services] + [j.workload.image for j in system.jobs]
     return {
-        name: build(stack, builder, image, settings.kubernetes.registry).repo_digest
+        name: build(stack, builder, image, settings.kubernetes.registry, processors).repo_digest
         for name, image in {image.name: image for image in used}.items()
     }
 
 
-def build(stack: Stack, builder: docker.Provider, image: Image, registry: Registry) -> docker.Image:
-    """Declare one image; it is built and pushed again when its tag, which names its content, is another."""
+def build(stack: Stack, builder: docker.Provider, image: Image, registry: Registry, processors: str) -> docker.Image:
+    """Declare one image; it is built and pushed again when its tag, which names its content, is another.
+
+    Built for the nodes' processors: the machine that builds may have others.
+    """
     return docker.Image(
         f"image-{image.name}",
         image_name=f"{registry.address}/{stack.project}-{image.name}:{image.tag}",
         build=docker.DockerBuildArgs(
-            context=image.name, dockerfile=f"{image.name}/Dockerfile", args=dict(image.arguments)
+            context=image.name,
+            dockerfile=f"{image.name}/Dockerfile",
+            args=dict(image.arguments),
+            platform=processors or None,
         ),
         registry=docker.RegistryArgs(
             server=registry.address.partition("/")[0],
