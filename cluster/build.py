@@ -51,7 +51,7 @@ MODULES = (
             "kubelet": f"{KUBERNETES}/kubelet",
             "kube-proxy": f"{KUBERNETES}/kube-proxy",
             "kubectl": f"{KUBERNETES}/kubectl",
-            # These two share most of what they are made of with the others.
+            # These two share most of what they are made of with the others, but not all: they are built by themselves.
             "etcd": "go.etcd.io/etcd/server/v3",
             "local-path-provisioner": "github.com/rancher/local-path-provisioner",
         },
@@ -113,10 +113,15 @@ def provide(module: Module, folder: Path, environment: Mapping[str, str], progre
 
 
 def together(module: Module) -> list[dict[str, str]]:
-    """Return the programs in groups that one command builds; one whose package is named otherwise is by itself."""
-    alike = {name: package for name, package in module.programs.items() if package.rpartition("/")[2] == name}
-    others = [{name: package} for name, package in module.programs.items() if name not in alike]
-    return [group for group in (alike, *others) if group]
+    """Return the programs in groups that one command builds: those of one folder that are named as their packages are.
+
+    The others are by themselves: what they import may not go together with what these do.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for name, package in module.programs.items():
+        folder, _, last = package.rpartition("/")
+        found.setdefault(folder if last == name else name, {})[name] = package
+    return list(found.values())
 
 
 def command(module: Module, go: str, target: Path, packages: Sequence[str]) -> list[str]:

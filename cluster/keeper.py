@@ -109,7 +109,8 @@ class Keeper:
                 self.apply(again=again)
                 trouble = ""
                 self.ready.set()
-            except (Failed, OSError, ValueError, KeyError) as error:
+            except Exception as error:
+                # Whatever it is: without a keeper no new pod starts, and the next state may be one that it can read.
                 if str(error) != trouble:
                     trouble = str(error)
                     say(f"the rules could not be loaded, those before stay: {trouble}")

@@ -136,10 +136,8 @@ class _Peers:
         for peer in peers:
             if peer.get("ipBlock"):
                 found |= block(peer["ipBlock"])
-        return frozenset(found | {IPv4Network(pod.address) for pod in self.pods(peers)})
-
-    def pods(self, peers: Sequence[Object]) -> list[Pod]:
-        return [pod for pod in self._pods if any(self._is(peer, pod) for peer in peers)]
+        chosen = [pod for pod in self._pods if any(self._is(peer, pod) for peer in peers)]
+        return frozenset(found | {IPv4Network(pod.address) for pod in chosen})
 
     def every_pod(self) -> Sequence[Pod]:
         return self._pods
@@ -177,9 +175,9 @@ def _sent(rule: Object, found: _Peers) -> Iterable[Allowance]:
         yield Allowance(peers, numbered)
     named = [each for each in rule["ports"] if isinstance(each.get("port"), str)]
     if named:
-        for target in found.pods(rule["to"]) if rule.get("to") else found.every_pod():
+        for target in found.every_pod():
             own = frozenset(known for known in (_ports(each, target) for each in named) if known)
-            if own:
+            if own and (peers is None or any(target.address in network for network in peers)):
                 yield Allowance(frozenset({IPv4Network(target.address)}), own)
 
 

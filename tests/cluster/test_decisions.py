@@ -221,7 +221,7 @@ def test_only_tcp_ports_on_the_node_lead_there() -> None:
 def test_programs_are_built_in_one_go_where_their_names_allow_it() -> None:
     kubernetes = next(module for module in build.MODULES if module.name == "kubernetes")
     groups = build.together(kubernetes)
-    assert sorted(len(group) for group in groups) == [1, 7]
+    assert sorted(len(group) for group in groups) == [1, 1, 6]
     assert {"etcd": "go.etcd.io/etcd/server/v3"} in groups
     line = build.command(kubernetes, "go", Path("/made"), ["one"])
     assert f"-X k8s.io/component-base/version.gitVersion={build.version_of(kubernetes)}" in " ".join(line)

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -37,7 +38,9 @@ func main() {
 		})
 	case "look":
 		for _, name := range words {
-			found, err := net.LookupHost(name)
+			limit, cancel := context.WithTimeout(context.Background(), 2*patience)
+			found, err := net.DefaultResolver.LookupHost(limit, name)
+			cancel()
 			check(err)
 			fmt.Println(strings.Join(found, " "))
 		}
