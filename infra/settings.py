@@ -389,7 +389,9 @@ class Reader:
         """Keep a problem for each setting of a stack on Kubernetes that another one makes senseless, or needs."""
         own = settings.kubernetes
         if not own.registry.address:
-            self.problem("imageRegistry", "the registry that the cluster takes images from, such as ghcr.io/me", "")
+            self.problem(
+                "imageRegistry", "the registry that the cluster takes images from, such as registry.example.com/me", ""
+            )
         for key, other in (
             ("imageRegistryUser", "imageRegistryPassword"),
             ("imageRegistryPassword", "imageRegistryUser"),

@@ -142,7 +142,7 @@ def registry(value: str) -> str:
     host = value.partition("/")[0]
     shaped = re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*", value)
     if value and (not shaped or not ("." in host or ":" in host or host == "localhost")):
-        raise ValueError("a registry's host[:port][/path], such as ghcr.io/me or 127.0.0.1:5050")
+        raise ValueError("a registry's host[:port][/path], such as registry.example.com/me or 127.0.0.1:5050")
     return value
 
 

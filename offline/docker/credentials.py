@@ -17,8 +17,8 @@ from offline.docker import image_name
 from offline.docker.pull import Auths
 from offline.plugin.errors import PluginError
 
-HUB = "https://index.docker.io/v1/"  # the one address under which Docker keeps its hub's credentials
-HUB_NAMES = frozenset({image_name.HUB, image_name.HUB_ALIAS, "registry-1.docker.io"})
+HUB = f"https://{image_name.HUB_ALIAS}/v1/"  # the one address under which Docker keeps its hub's credentials
+HUB_NAMES = frozenset({image_name.HUB, image_name.HUB_ALIAS, f"registry-1.{image_name.HUB}"})
 HELPER_SECONDS = 30.0
 NOT_KEPT = "credentials not found"
 TOKEN_USER = "<token>"  # noqa: S105  how a helper says that its secret is a token

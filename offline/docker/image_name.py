@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 HUB = "docker.io"
-HUB_ALIAS = "index.docker.io"
+HUB_ALIAS = f"index.{HUB}"
 OFFICIAL = "library"
 
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"

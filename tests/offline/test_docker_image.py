@@ -15,7 +15,7 @@ from offline.plugin.errors import PluginError
 from offline.plugin.log import EngineLog
 from offline.plugin.values import Properties, Secret
 
-HUB = "https://index.docker.io/v1/"
+HUB = f"https://{image_name.HUB_ALIAS}/v1/"
 PAIR = base64.b64encode(b"somebody:pass:word").decode()
 
 
@@ -48,7 +48,7 @@ def check(monkeypatch: pytest.MonkeyPatch, place: Path, **news: Any) -> Properti
         ("me/app:1", "docker.io/me/app", False),
         ("docker.io/me/app:1", "docker.io/me/app", True),
         ("docker.io/app", "docker.io/library/app", False),
-        ("index.docker.io/me/app", "docker.io/me/app", False),
+        (f"{image_name.HUB_ALIAS}/me/app", "docker.io/me/app", False),
         ("localhost/app", "localhost/app", True),
         ("127.0.0.1:5000/a/b/c:1", "127.0.0.1:5000/a/b/c", True),
         ("registry.example/app@sha256:" + "0" * 64, "registry.example/app", True),
@@ -145,10 +145,10 @@ def test_only_another_server_pushes_again(new: dict[str, str] | None, kinds: dic
     assert (found.kinds, found.changed) == (kinds, bool(kinds))
 
 
-@pytest.mark.parametrize("kept_as", [HUB, "docker.io", "https://registry-1.docker.io", "index.docker.io"])
+@pytest.mark.parametrize("kept_as", [HUB, "docker.io", f"https://registry-1.{image_name.HUB}", image_name.HUB_ALIAS])
 @pytest.mark.parametrize(
     ("server", "image"),
-    [("", "docker.io/me/app"), ("docker.io", "me/app"), ("https://index.docker.io/v1/", "me/app")],
+    [("", "docker.io/me/app"), ("docker.io", "me/app"), (HUB, "me/app")],
 )
 def test_the_hub_goes_by_many_names(server: str, image: str, kept_as: str, tmp_path: Path) -> None:
     """They all mean the one entry, and the daemon is told the oldest."""
