@@ -40,6 +40,10 @@ def provide(layout: Layout) -> bool:
     _ip("link", "add", shape.node, "mtu", str(mtu()), "type", "veth", "peer", "name", INSIDE, "netns", shape.node)
     _ip("address", "add", f"{shape.host_address}/30", "dev", shape.node)
     _ip("link", "set", shape.node, "up")
+    forwarding_switch = Path("/proc/sys/net/ipv4/ip_forward")
+    if forwarding_switch.read_text().strip() == "0":
+        # As Docker sets it too, so it is not taken back: somebody may count on it by then.
+        _write(forwarding_switch, "1")
     # So that a packet from 127.0.0.1 may leave by this link, and by no other.
     _write(Path("/proc/sys/net/ipv4/conf") / shape.node / "route_localnet", "1")
     _ip("route", "replace", str(shape.network), "via", str(shape.node_address))

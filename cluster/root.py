@@ -27,6 +27,14 @@ def hand_over(verb: str, layout: Layout, places: Places, environment: Mapping[st
     problem = root_problem(os.geteuid(), sudo=bool(find("sudo", environment)))
     if problem:
         raise problem
+    command = apt.as_root(command_of(verb, layout, places, environment, *arguments), environment)
+    code = processes.hand_over(command, environment=environment, folder=layout.repository)
+    if code != 0:
+        raise Problem(f"`sudo … python -m cluster {verb}` ended with exit code {code}.", "mend what it says above")
+
+
+def command_of(verb: str, layout: Layout, places: Places, environment: Mapping[str, str], *arguments: str) -> list[str]:
+    """Return the command that does a verb in the places of whoever asks, whoever runs it."""
     settings = {
         "SCAFFOLD_CACHE_DIR": str(places.cache),
         "SCAFFOLD_STATE_DIR": str(places.state),
@@ -35,10 +43,7 @@ def hand_over(verb: str, layout: Layout, places: Places, environment: Mapping[st
         **({NETWORK_VARIABLE: environment[NETWORK_VARIABLE]} if environment.get(NETWORK_VARIABLE) else {}),
     }
     given = [f"{name}={value}" for name, value in settings.items()]
-    command = ["env", *given, sys.executable, "-m", "cluster", verb, layout.shape.name, *arguments]
-    code = processes.hand_over(apt.as_root(command, environment), environment=environment, folder=layout.repository)
-    if code != 0:
-        raise Problem(f"`sudo … python -m cluster {verb}` ended with exit code {code}.", "mend what it says above")
+    return ["env", *given, sys.executable, "-m", "cluster", verb, layout.shape.name, *arguments]
 
 
 def give_to_owner(file: Path, folder: Path) -> None:

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster import authority, build, commands, configuration, images, mounts, network, objects, obstacles, ready
+from cluster import authority, build, commands, configuration, images, mounts, network, objects, obstacles, ready, root
 from cluster.api import path_of
 from cluster.keeper import Announcement, announced_from, node_ports, pods_from
 from cluster.layout import Layout
 from cluster.shape import Shape, shape_of, shape_of_tests
+from setup.places import Places
 from setup.ports import Listener
 from setup.problem import Problem
 from setup.processes import Failed
@@ -104,6 +105,17 @@ def test_every_command_names_a_process_and_reads_files_that_are_written() -> Non
     }
     assert named
     assert named <= written
+
+
+def test_root_works_in_the_places_of_whoever_asks() -> None:
+    places = Places(Path("/clone"), Path("/cache"), Path("/state"), Path("/venv"))
+    environment = {"PATH": "/usr/bin", "A_SECRET": "words", "SCAFFOLD_CLUSTER_NETWORK": "10.90.0.0/16"}
+    command = root.command_of("down", LAYOUT, places, environment, "delete-data")
+    assert command[0] == "env"
+    assert {"SCAFFOLD_STATE_DIR=/state", "SCAFFOLD_CACHE_DIR=/cache", "SCAFFOLD_VENV=/venv"} <= set(command)
+    assert "SCAFFOLD_CLUSTER_NETWORK=10.90.0.0/16" in command
+    assert command[-4:] == ["cluster", "down", "tests", "delete-data"]
+    assert "words" not in " ".join(command)
 
 
 def test_only_what_is_durable_waits_for_the_disk() -> None:

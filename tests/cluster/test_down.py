@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import groups, process
+from cluster import groups, network, process
 from cluster.layout import Layout, layout_of
 from cluster.running import running as is_running
 from cluster.shape import Shape
@@ -73,15 +73,29 @@ def test_a_cluster_comes_and_goes_and_comes_back_with_its_data(places: Places, p
     assert "kept" in cluster.kubectl("get", "namespaces", "--output=name")
 
 
-def test_it_goes_on_after_all_of_it_was_killed_as_by_a_restart(places: Places, passing: Layout) -> None:
+@pytest.mark.parametrize("network_gone", [False, True], ids=["killed", "killed, and its network gone"])
+def test_it_goes_on_after_all_of_it_was_killed_as_by_a_restart(
+    places: Places, passing: Layout, network_gone: bool
+) -> None:
     found = start(SHAPE, places, os.environ, Silent())
     cluster = RunningCluster(found.kubeconfig, found.registry, found.kubectl, found.api_port)
     for pid in groups.members(SHAPE.cgroup):
         os.kill(pid, signal.SIGKILL)
     until(lambda: not groups.members(SHAPE.cgroup), 15, "the end of all processes")
+    if network_gone:
+        network.remove(SHAPE)
     start(SHAPE, places, os.environ, Silent())
     cluster.kubectl("wait", "--for=condition=Available", "--namespace=kube-system", "deployment/coredns")
     assert process.alive(passing.records, "kubelet")
+
+
+def test_a_network_that_was_taken_away_under_it_comes_back_with_what_runs_in_it(
+    places: Places, passing: Layout
+) -> None:
+    start(SHAPE, places, os.environ, Silent())
+    network.remove(SHAPE)
+    found = start(SHAPE, places, os.environ, Silent())
+    assert is_running(SHAPE, places) == found
 
 
 def test_another_folder_may_not_take_over_a_running_cluster(places: Places, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def address_of(side: Pod | IPv4Address) -> IPv4Address:
     return side.address if isinstance(side, Pod) else side
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(policies)
 def test_a_plan_allows_what_the_policies_allow_and_nothing_else(declared: Policies) -> None:
     plan = decide(declared, PODS, NAMESPACES)
