@@ -13,7 +13,7 @@ import pulumi
 import pytest
 
 from infra.model import Job, Mount, Route, Volume
-from infra.platforms.kubernetes import pod, probe, serving, stack, volume
+from infra.platforms.kubernetes import image, pod, probe, serving, stack, volume
 from infra.platforms.kubernetes.resource import VERSION
 from infra.platforms.kubernetes.volume import Place
 from tests.infra.apiserver import ApiServer
@@ -377,8 +377,10 @@ def test_the_provider_is_told_which_cluster_it_is_and_nothing_uses_a_default_one
     assert provider["kubeconfig"] == on_kubernetes["kubeconfig"]
 
 
-def test_the_provider_has_the_version_that_is_pinned() -> None:
-    assert f"pulumi-kubernetes=={VERSION}" in (ROOT / "requirements-kubernetes.in").read_text()
+def test_providers_have_the_versions_that_are_pinned() -> None:
+    pinned = (ROOT / "requirements-kubernetes.in").read_text() + (ROOT / "requirements.in").read_text()
+    assert f"pulumi-kubernetes=={VERSION}\n" in pinned
+    assert f"pulumi-docker=={image.VERSION}\n" in pinned
 
 
 @pytest.mark.parametrize("name", ["Production", "a.b", "x" * 70, "-"])

@@ -6,7 +6,6 @@ import base64
 import json
 
 import pulumi
-import pulumi_docker as docker
 
 from infra.model import Image, System
 from infra.platforms.kubernetes import cluster
@@ -15,40 +14,51 @@ from infra.platforms.kubernetes.resource import Object
 from infra.platforms.kubernetes.stack import Stack
 from infra.settings import Registry, Settings
 
+VERSION = "5.1.0"
+"""The Docker provider's version, named with each resource since its SDK is not loaded (docs/adr/0070)."""
+
+
+class Pushed(pulumi.CustomResource):
+    """An image in a registry; `repoDigest` names it by what lies there."""
+
+    repoDigest: pulumi.Output[str]  # noqa: N815 - the provider's own name for it
+
 
 def create(stack: Stack, system: System, settings: Settings) -> dict[str, pulumi.Output[str]]:
     """Declare every image that the system uses; the result names each by its digest in the registry."""
-    builder = docker.Provider("docker", host=settings.docker_host or None)
+    given = {"host": settings.docker_host} if settings.docker_host else {}
+    builder = pulumi.ProviderResource("docker", "docker", given, pulumi.ResourceOptions(version=VERSION))
     processors = cluster.processors(stack.client)
-    used = [s.workload.image for s in system.services] + [j.workload.image for j in system.jobs]
+    used = [each.workload.image for each in system.declared]
     return {
-        name: build(stack, builder, image, settings.kubernetes.registry, processors).repo_digest
+        name: build(stack, builder, image, settings.kubernetes.registry, processors).repoDigest
         for name, image in {image.name: image for image in used}.items()
     }
 
 
-def build(stack: Stack, builder: docker.Provider, image: Image, registry: Registry, processors: str) -> docker.Image:
+def build(stack: Stack, builder: pulumi.ProviderResource, image: Image, registry: Registry, processors: str) -> Pushed:
     """Declare one image; it is built and pushed again when its tag, which names its content, is another.
 
     Built for the nodes' processors: the machine that builds may have others.
     """
-    return docker.Image(
-        f"image-{image.name}",
-        image_name=f"{registry.address}/{stack.project}-{image.name}:{image.tag}",
-        build=docker.DockerBuildArgs(
-            context=image.name,
-            dockerfile=f"{image.name}/Dockerfile",
-            args=dict(image.arguments),
-            platform=processors or None,
-        ),
-        registry=docker.RegistryArgs(
-            server=registry.address.partition("/")[0],
-            username=registry.user or None,
-            password=pulumi.Output.secret(registry.password) if registry.password else None,
-        ),
-        skip_push=False,
-        opts=pulumi.ResourceOptions(provider=builder),
-    )
+    server: dict[str, pulumi.Input[str]] = {"server": registry.address.partition("/")[0]}
+    if registry.user:
+        server |= {"username": registry.user, "password": pulumi.Output.secret(registry.password)}
+    properties = {
+        "imageName": f"{registry.address}/{stack.project}-{image.name}:{image.tag}",
+        "build": {
+            "context": image.name,
+            "dockerfile": f"{image.name}/Dockerfile",
+            "args": dict(image.arguments),
+            **({"platform": processors} if processors else {}),
+        },
+        "buildOnPreview": False,
+        "registry": server,
+        "skipPush": False,
+        "repoDigest": None,
+    }
+    options = pulumi.ResourceOptions(provider=builder, version=VERSION)
+    return Pushed("docker:index/image:Image", f"image-{image.name}", properties, options)
 
 
 def pull_secret(stack: Stack, registry: Registry, first: Ready) -> Object | None:
