@@ -64,9 +64,11 @@ class Go:
 def plugins(repository: Path) -> list[Plugin]:
     """Return the plugins of the repository, in the versions that the Python packages are pinned to.
 
-    Raises Problem when requirements.txt pins none of them.
+    Kubernetes' is among them wherever a stack may need it: its SDK is pinned in a file of its own, and a launcher costs
+    nothing. Raises Problem when requirements.txt pins none of them.
     """
-    texts = [(repository / "requirements.txt").read_text(), *_if_there(repository / "requirements-kubernetes.txt")]
+    # What both files pin, requirements.txt decides.
+    texts = [*_if_there(repository / "requirements-kubernetes.txt"), (repository / "requirements.txt").read_text()]
     pins = dict(re.findall(r"^(pulumi[a-z-]*)==([0-9][0-9.]*)", "\n".join(texts), re.M))
     found = [Plugin("language_python", "language", "python", pins["pulumi"])] if "pulumi" in pins else []
     found += [

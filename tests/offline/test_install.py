@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from offline import install, random
+from offline.kubernetes import provider as kubernetes_provider
 from offline.language_python import VERSION
 from setup.problem import Problem
 from tests.offline.conftest import ROOT, alive, wait_for
@@ -160,6 +161,26 @@ def test_launchers_lie_where_pulumi_looks_and_survive_odd_paths(tmp_path: Path) 
     done = subprocess.run([launcher], capture_output=True, text=True, timeout=10, check=False)
     assert done.returncode == 1
     assert "run `make up` again" in done.stderr
+
+
+def test_the_plugin_for_kubernetes_is_there_though_its_sdk_is_pinned_apart(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    written = install.install_plugins(home, Path(sys.executable), ROOT)
+    folder = home / "plugins" / f"resource-kubernetes-v{kubernetes_provider.VERSION}"
+    assert folder / "pulumi-resource-kubernetes" in written
+    assert "pulumi-kubernetes" not in (ROOT / "requirements.txt").read_text()
+
+
+def test_what_both_files_pin_requirements_decide(tmp_path: Path) -> None:
+    for package in ("language_python", "random", "kubernetes"):
+        (tmp_path / "offline" / package).mkdir(parents=True)
+        (tmp_path / "offline" / package / "__main__.py").touch()
+    (tmp_path / "requirements.txt").write_text("pulumi==3.1.0\npulumi-random==4.2.0\n")
+    assert [plugin.name for plugin in install.plugins(tmp_path)] == ["python", "random"]
+    (tmp_path / "requirements-kubernetes.txt").write_text("pulumi==3.0.0\npulumi-kubernetes==4.5.0\n")
+    assert {plugin.name: plugin.version for plugin in install.plugins(tmp_path)} == {
+        "python": "3.1.0", "random": "4.2.0", "kubernetes": "4.5.0",
+    }  # fmt: skip
 
 
 ENGINE = """
