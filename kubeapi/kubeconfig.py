@@ -130,7 +130,7 @@ def _material(entry: Mapping[str, Any], key: str, folder: Path, origin: str) -> 
     data = entry.get(f"{key}-data")
     if data:
         try:
-            return base64.b64decode(str(data), validate=False).decode()
+            return base64.b64decode("".join(str(data).split()), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             raise KubeconfigError(f"{origin}: `{key}-data` is no base64 of a PEM text") from None
     return _read(folder / str(entry[key])) if entry.get(key) else ""

@@ -13,6 +13,8 @@ from kubeapi.errors import ApiError, UnreachableError
 
 LINES = 10
 LOG_SECONDS = 10.0
+# What the kubelet answers, as if it were the log, for a container that has been removed.
+NO_LOG = "unable to retrieve container logs for "
 STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -118,7 +120,7 @@ def last_lines(client: Client, namespace: str, trouble: PodTrouble, lines: int =
             break
         with contextlib.suppress(ApiError, UnreachableError):
             written = log(client, namespace, trouble.pod, trouble.container, lines, previous=previous)
-            if written.strip():
+            if written.strip() and not written.startswith(NO_LOG):
                 return written.strip().splitlines()[-lines:]
     return []
 

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import run_docker
 from tests.offline.kubernetes_plugin import SECRET, Plugin
 from tests.offline.kubernetes_recordings import PLACEHOLDER, Case, differences, is_same
 
+BASE = "debian:trixie-slim"
 RECORDED_IMAGE = "demo/app:1"
 KUBECTL_SECONDS = 90
 CANCEL_SECONDS = 4.0
@@ -33,6 +35,15 @@ VOLATILE = frozenset(
 )  # fmt: skip
 POD = re.compile(r"\[Pod [^\]]*\]")
 PREFIX = re.compile(r"^(?:\[[^\]]*\])+")
+
+
+def sleeper(registry: str) -> str:
+    """Return an image in a cluster's registry whose programs are the base image's."""
+    name = f"{registry}/tests/sleeper:1"
+    run_docker("tag", BASE, name)
+    run_docker("push", "--quiet", name)
+    run_docker("rmi", name)
+    return name
 
 
 @dataclass

@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import run_docker, started_at
+from tests.conftest import started_at
 from tests.kubernetes.cluster import RunningCluster, running_cluster
 from tests.offline.kubernetes_plugin import Plugin, start
 from tests.offline.kubernetes_recordings import DEVIATIONS, FILES, Case, cases, judge, scenarios
-from tests.offline.kubernetes_stage import Kubectl, Played, Scenario
+from tests.offline.kubernetes_stage import Kubectl, Played, Scenario, sleeper
 
-BASE = "debian:trixie-slim"
 AT_ONCE = 8
 OWN_PLUGIN = "Deployment cancelled"
 BY_REPLAY = ("check", "unreachable", "kubeconfig malformed", "token refused", "provider configuration", "client-side")
@@ -102,11 +101,7 @@ def cluster() -> RunningCluster:
 @pytest.fixture(scope="module")
 def image(cluster: RunningCluster) -> str:
     """An image in the cluster's registry that can sleep."""
-    name = f"{cluster.registry}/tests/sleeper:1"
-    run_docker("tag", BASE, name)
-    run_docker("push", "--quiet", name)
-    run_docker("rmi", name)
-    return name
+    return sleeper(cluster.registry)
 
 
 @pytest.fixture(scope="module")

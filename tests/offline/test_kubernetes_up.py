@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import run_docker
 from tests.kubernetes.cluster import RunningCluster, running_cluster
 from tests.offline.conftest import Project
+from tests.offline.kubernetes_stage import sleeper
 
-BASE = "debian:trixie-slim"
 REFRESHED = "options: {refresh: always}\n"
 SECRET = "a-secret-of-this-test"
 NEITHER = ("created", "updated", "replaced", "deleted")
@@ -65,11 +64,7 @@ def cluster() -> RunningCluster:
 @pytest.fixture(scope="module")
 def image(cluster: RunningCluster) -> str:
     """An image in the cluster's registry that can sleep."""
-    name = f"{cluster.registry}/tests/sleeper:1"
-    run_docker("tag", BASE, name)
-    run_docker("push", "--quiet", name)
-    run_docker("rmi", name)
-    return name
+    return sleeper(cluster.registry)
 
 
 class Stack:
