@@ -16,14 +16,18 @@ from kubeapi.access import Access, CredentialProgram, KubeconfigError
 DEFAULT_PATH = "~/.kube/config"
 
 
-def load(path: str = "", context: str = "", environment: Mapping[str, str] | None = None) -> Access:
+def load(
+    path: str = "", context: str = "", environment: Mapping[str, str] | None = None, *, cluster: str = ""
+) -> Access:
     """Return the access that a kubeconfig file describes; without a path `KUBECONFIG` or the home folder's is read.
 
+    A `cluster` takes the place of the one its context names.
     Raises KubeconfigError for a file that is absent or cannot be used.
     """
     given = os.environ if environment is None else environment
     if path:
-        return parse(_read(Path(path).expanduser()), context, Path(path).expanduser().parent, f"kubeconfig {path}")
+        file = Path(path).expanduser()
+        return parse(_read(file), context, file.parent, f"kubeconfig {path}", cluster=cluster)
     names = [name for name in given.get("KUBECONFIG", "").split(os.pathsep) if name]
     files = [Path(name).expanduser() for name in names] or [Path(DEFAULT_PATH).expanduser()]
     present = [file for file in files if file.is_file()]
@@ -35,17 +39,19 @@ def load(path: str = "", context: str = "", environment: Mapping[str, str] | Non
     merged: dict[str, Any] = {}
     for file in present:
         _merge(merged, _mapping(_read(file), str(file)), file.parent)
-    return _access(merged, context, " and ".join(map(str, present)))
+    return _access(merged, context, cluster, " and ".join(map(str, present)))
 
 
-def parse(text: str, context: str = "", folder: Path | None = None, origin: str = "kubeconfig") -> Access:
+def parse(
+    text: str, context: str = "", folder: Path | None = None, origin: str = "kubeconfig", *, cluster: str = ""
+) -> Access:
     """Return the access that a kubeconfig's text describes; relative files in it count from `folder`.
 
     Raises KubeconfigError.
     """
     merged: dict[str, Any] = {}
     _merge(merged, _mapping(text, origin), folder or Path())
-    return _access(merged, context, origin)
+    return _access(merged, context, cluster, origin)
 
 
 def _read(path: Path) -> str:
@@ -78,7 +84,7 @@ def _merge(merged: dict[str, Any], found: Mapping[str, Any], folder: Path) -> No
     merged["current-context"] = merged.get("current-context") or found.get("current-context") or ""
 
 
-def _access(merged: Mapping[str, Any], context: str, origin: str) -> Access:
+def _access(merged: Mapping[str, Any], context: str, other_cluster: str, origin: str) -> Access:
     wanted = context or merged["current-context"]
     contexts = merged["contexts"]
     if not wanted or wanted not in contexts:
@@ -86,7 +92,7 @@ def _access(merged: Mapping[str, Any], context: str, origin: str) -> Access:
         what = f"no context {wanted!r}" if wanted else "no current context"
         raise KubeconfigError(f"{origin} has {what}; it has {there}: set `kubeContext` to one of them")
     chosen, _ = contexts[wanted]
-    cluster, cluster_folder = _named(merged, "clusters", chosen.get("cluster"), wanted, origin)
+    cluster, cluster_folder = _named(merged, "clusters", other_cluster or chosen.get("cluster"), wanted, origin)
     user, user_folder = (
         _named(merged, "users", chosen.get("user"), wanted, origin) if chosen.get("user") else ({}, None)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -46,17 +47,20 @@ class Configuration:
 
     def access(self) -> Access:
         """Return who speaks to which cluster; raise KubeconfigError."""
+        if self.unknown:
+            raise KubeconfigError("the provider's settings are not known yet")
         text = self.kubeconfig
         if not text:
-            return kubeconfig.load("", self.context, self.environment)
+            return kubeconfig.load("", self.context, self.environment, cluster=self.cluster)
         path = Path(text).expanduser()
         if "\n" not in text and len(text) < os.pathconf("/", "PC_PATH_MAX") and path.is_file():
-            return kubeconfig.load(str(path), self.context)
+            return kubeconfig.load(str(path), self.context, cluster=self.cluster)
         if "\n" not in text and "{" not in text and ":" not in text:
             raise KubeconfigError(f"the provider's setting `kubeconfig` names the file {text}, which is not there")
-        return kubeconfig.parse(text, self.context, origin="the provider's setting `kubeconfig`")
+        origin = "the provider's setting `kubeconfig`"
+        return kubeconfig.parse(text, self.context, origin=origin, cluster=self.cluster)
 
-    @property
+    @functools.cached_property
     def default_namespace(self) -> str:
         """Return the namespace of objects that name none; empty where the kubeconfig that was given cannot be read."""
         if self.namespace:

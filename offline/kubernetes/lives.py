@@ -113,15 +113,21 @@ class Lives:
         made = Made(identity(resource, live), live, inputs, manager)
         if preview or patch:
             return made
+        failed = (
+            f'resource "{call.urn}" was successfully created, but the Kubernetes API server reported that it '
+            f"failed to fully initialize or become live: "
+        )
+        return self._until_ready(call, resource, made, failed)
+
+    def _until_ready(self, call: Call, resource: Resource, made: Made, failed: str) -> Made:
+        """Return an object once it is ready; raise HalfDoneError, whatever keeps it: it exists, and has a state."""
         try:
-            ready = until_ready(self.cluster, call, resource, wanted, live)
+            ready = until_ready(self.cluster, call, resource, reveal_properties(made.inputs), made.live)
         except NotReadyError as error:
-            message = (
-                f'resource "{call.urn}" was successfully created, but the Kubernetes API server reported that it '
-                f"failed to fully initialize or become live: {error.message}"
-            )
-            raise HalfDoneError(message, error.reasons, Made(made.id, error.live, inputs, manager)) from None
-        return Made(made.id, ready, inputs, manager)
+            raise HalfDoneError(f"{failed}{error.message}", error.reasons, replace(made, live=error.live)) from None
+        except (ApiError, UnreachableError, WaitForError) as error:
+            raise HalfDoneError(f"{failed}{error}", [], made) from None
+        return replace(made, live=ready)
 
     def _made(
         self, call: Call, wanted: dict[str, Any], manager: str, *, patch: bool, preview: bool
@@ -235,17 +241,8 @@ class Lives:
         except ApiError as error:
             made = Made(identifier, live, inputs, manager)
             raise HalfDoneError(f"{failed}{_words(error, manager)}", [], made) from None
-        if preview or patch:
-            return Made(identifier, live, inputs, manager)
-        try:
-            ready = until_ready(self.cluster, call, resource, wanted, live)
-        except NotReadyError as error:
-            raise HalfDoneError(
-                f"{failed}{error.message}", error.reasons, Made(identifier, error.live, inputs, manager)
-            ) from None
-        except WaitForError as error:
-            raise HalfDoneError(f"{failed}{error}", [], Made(identifier, live, inputs, manager)) from None
-        return Made(identifier, ready, inputs, manager)
+        made = Made(identifier, live, inputs, manager)
+        return made if preview or patch else self._until_ready(call, resource, made, failed)
 
     def _hand_over(self, resource: Resource, live: Object, manager: str) -> Object:
         """Make the fields of the creation those of the manager that applies; as often as others write meanwhile."""

@@ -46,6 +46,14 @@ def test_a_context_joins_a_cluster_a_user_and_a_namespace(tmp_path: Path) -> Non
     assert TOKEN not in repr(found)
 
 
+def test_another_cluster_may_take_the_contexts_ones_place(tmp_path: Path) -> None:
+    other = {"name": "d", "cluster": {"server": "https://two.example"}}
+    path = str(written(tmp_path, "config", config(clusters=[*config()["clusters"], other])))
+    assert kubeconfig.load(path, cluster="d").server == "https://two.example"
+    with pytest.raises(KubeconfigError, match="names the cluster 'e', which is not in it"):
+        kubeconfig.load(path, cluster="e")
+
+
 def test_without_a_path_the_environment_says_which_files(tmp_path: Path) -> None:
     other = config(
         clusters=[{"name": "c", "cluster": {"server": "https://two.example"}}],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +34,44 @@ ALL = {
 LONGEST_FIRST = sorted(ALL, key=lambda name: -sum(case["seconds"] for case in ALL[name]))
 OURS = re.compile(r"-(\d+)-(\d+)-[0-9a-f]{6}$")
 MEGABYTE = 1024 * 1024
+
+
+class Forwarder:
+    """A port of its own that leads to a server until it is cut."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._ends: list[socket.socket] = []
+        self.port: int = self._listener.getsockname()[1]
+
+    def __enter__(self) -> Forwarder:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cut()
+
+    def cut(self) -> None:
+        """End all connections and take no more."""
+        for end in [self._listener, *self._ends]:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+                self._ends += [near, far]
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
 
 
 class Stage:
@@ -194,6 +234,26 @@ def test_an_update_is_over_only_when_the_pods_are_the_new_ones(stage: Stage, nam
         pods = json.loads(stage.kubectl.run("--namespace", namespace, "get", "pods", "--output=json"))["items"]
         ready = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
         assert [pod["spec"]["containers"][0]["env"][0]["value"] for pod in ready] == [turn]
+
+
+def test_an_object_is_recorded_though_the_cluster_goes_away_while_it_is_waited_for(
+    stage: Stage, namespace: str
+) -> None:
+    """Otherwise the next update would find it in its way."""
+    with Forwarder(stage.cluster.api_port) as forwarder:
+        given = yaml.safe_load(stage.cluster.kubeconfig.read_text())
+        given["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{forwarder.port}"
+        plugin = start({"kubeconfig": json.dumps(given)})
+        try:
+            wanted = deployment(namespace, "images.invalid/none:1", "0")
+            urn = "urn:pulumi:dev::demo::kubernetes:apps/v1:Deployment::app"
+            threading.Timer(3.0, forwarder.cut).start()
+            failed = plugin.ask("Create", {"urn": urn, "properties": wanted, "timeout": 120})["error"]
+        finally:
+            plugin.stop()
+    assert "was successfully created, but" in failed["message"]
+    assert failed["initFailed"]["id"] == f"{namespace}/app"
+    assert failed["initFailed"]["properties"]["metadata"]["uid"]
 
 
 def test_a_claim_is_waited_for_as_long_as_was_asked(stage: Stage, namespace: str) -> None:
