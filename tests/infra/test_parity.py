@@ -24,6 +24,9 @@ SYSTEMS: dict[str, dict[str, str]] = {
 OF_THE_PLATFORM = {"gateway-update", "switch"}
 """What Docker has besides: the cluster hands over files when a pod starts, and moves traffic by itself."""
 
+ELSEWHERE = {"gateway": {"env", "stop_seconds", "files"}}
+"""What a part says differently on each: one gateway of several takes its leave, and finds its peers by name."""
+
 Inputs = Mapping[str, Any]
 
 
@@ -63,6 +66,12 @@ def described(on_docker: Declared, in_cluster: Declared) -> System:
     return on_docker.system
 
 
+def own(declared: Declared, name: str) -> Service | Job:
+    """Return a workload as it was described for the platform it was declared on."""
+    assert declared.system is not None
+    return next(each for each in declared.system.declared if each.name == name)
+
+
 def containers(declared: Declared, each: Service | Job) -> list[Inputs]:
     """Return a workload's containers on Docker."""
     found = [inputs for inputs in declared.of(CONTAINER).values() if label(inputs, "scaffold.service") == each.name]
@@ -91,6 +100,22 @@ def only(declared: Declared, each: Service | Job) -> Inputs:
     """Return the container of a workload's pod."""
     (found,) = spec(declared, each)["containers"]
     return dict(found)
+
+
+def test_a_part_is_described_the_same_for_both_but_for_what_is_named_here(
+    described: System, in_cluster: Declared
+) -> None:
+    for each in described.declared:
+        other = own(in_cluster, each.name)
+        differing = {key for key, value in plain(each).items() if plain(other)[key] != value}
+        assert differing <= ELSEWHERE.get(each.name, set()) | {"replicas"}, each.name
+
+
+def plain(each: Service | Job) -> dict[str, Any]:
+    """Return a workload as plain data, its files by their fingerprints."""
+    outer = {key: value for key, value in vars(each).items() if key != "workload"}
+    inner = vars(each.workload) | {"files": [(file.name, file.fingerprint) for file in each.workload.files]}
+    return outer | inner
 
 
 def test_every_service_and_every_job_is_on_both(described: System, on_docker: Declared, in_cluster: Declared) -> None:
@@ -126,7 +151,7 @@ def test_every_setting_command_user_and_limit_is_on_both(
             }
             assert inputs["tmpfs"]["/tmp"].endswith(f"size={workload.limits.tmp}m")
         inside = only(in_cluster, each)
-        assert {row["name"]: row["value"] for row in inside["env"]} == dict(workload.env)
+        assert {row["name"]: row["value"] for row in inside["env"]} == dict(own(in_cluster, each.name).workload.env)
         assert inside.get("args", []) == list(workload.command)
         assert spec(in_cluster, each)["securityContext"]["runAsUser"] == workload.user
         limits = inside["resources"]["limits"]
@@ -366,7 +391,9 @@ def test_a_service_is_stopped_as_patiently_on_both(
         assert containers(on_docker, each)[0]["destroyGraceSeconds"] == each.stop_seconds
         inside = only(in_cluster, each)
         leaving = inside.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        assert spec(in_cluster, each)["terminationGracePeriodSeconds"] == each.stop_seconds + leaving
+        mine = own(in_cluster, each.name)
+        assert isinstance(mine, Service)
+        assert spec(in_cluster, each)["terminationGracePeriodSeconds"] == mine.stop_seconds + leaving
 
 
 def test_what_a_release_must_answer_first_is_asked_on_both(
