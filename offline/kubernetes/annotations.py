@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from offline.kubernetes.metadata import metadatum
+
 AUTONAMED = "pulumi.com/autonamed"
 REPLACE_UNREADY = "pulumi.com/replaceUnready"
 SKIP_AWAIT = "pulumi.com/skipAwait"
@@ -19,8 +21,7 @@ DEFAULT_SECONDS = 600.0
 
 def annotation(thing: Mapping[str, Any], name: str) -> str:
     """Return an annotation of an object, or an empty text."""
-    metadata = thing.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None  # either may be unknown yet
+    annotations = metadatum(thing, "annotations")
     found = annotations.get(name) if isinstance(annotations, Mapping) else None
     return found if isinstance(found, str) else ""
 

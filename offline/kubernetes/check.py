@@ -8,6 +8,7 @@ from typing import Any
 
 from offline.kubernetes import fields, kinds
 from offline.kubernetes.annotations import AUTONAMED, annotation
+from offline.kubernetes.metadata import metadatum, text
 from offline.kubernetes.secrecy import marked
 from offline.kubernetes.suffix import suffix
 from offline.plugin.errors import PluginError
@@ -49,7 +50,7 @@ def check(
         raise PluginError(MANY)
     thing: dict[str, Any] = reveal_properties(news)
     thing = fields.without_read_only(thing) if contains_unknown(thing) else fields.normalized(thing)
-    if kinds.is_patch(token) and not _name(thing):
+    if kinds.is_patch(token) and not text(thing, "name"):
         raise PluginError(UNNAMED_PATCH)
     warnings = [
         f'ignoring user-specified value for internal annotation "{name}"'
@@ -63,7 +64,7 @@ def check(
             _set_name(thing, _new_name(logical_name, seed, autonaming))
     if not _is_named(thing) and _is_generated(thing):
         raise PluginError(GENERATED)
-    if namespaced and default_namespace and not _text(thing, "namespace"):
+    if namespaced and default_namespace and not text(thing, "namespace"):
         _set_metadata(thing, "namespace", default_namespace)
     return Checked(marked(thing, news), warnings=warnings)
 
@@ -78,7 +79,7 @@ def _new_name(logical_name: str, seed: bytes, autonaming: Autonaming | None) -> 
 
 def _keep_old_name(thing: dict[str, Any], old: Mapping[str, Any]) -> None:
     if annotation(old, AUTONAMED) == "true":
-        _set_name(thing, _name(old))
+        _set_name(thing, text(old, "name"))
 
 
 def _set_name(thing: dict[str, Any], name: str) -> None:
@@ -99,27 +100,13 @@ def _set_metadata(thing: dict[str, Any], key: str, value: str) -> bool:
 
 
 def _is_named(thing: Mapping[str, Any]) -> bool:
-    return bool(_name(thing)) or is_unknown(_metadatum(thing, "name"))
+    return bool(text(thing, "name")) or is_unknown(metadatum(thing, "name"))
 
 
 def _is_generated(thing: Mapping[str, Any]) -> bool:
-    return bool(_text(thing, "generateName")) or is_unknown(_metadatum(thing, "generateName"))
-
-
-def _metadatum(thing: Mapping[str, Any], key: str) -> Any:
-    metadata = thing.get("metadata")
-    return metadata.get(key) if isinstance(metadata, dict) else None
-
-
-def _text(thing: Mapping[str, Any], key: str) -> str:
-    found = _metadatum(thing, key)
-    return found if isinstance(found, str) else ""
-
-
-def _name(thing: Mapping[str, Any]) -> str:
-    return _text(thing, "name")
+    return bool(text(thing, "generateName")) or is_unknown(metadatum(thing, "generateName"))
 
 
 def _annotations(thing: Mapping[str, Any]) -> list[str]:
-    found = _metadatum(thing, "annotations")
+    found = metadatum(thing, "annotations")
     return list(found) if isinstance(found, dict) else []

@@ -8,6 +8,7 @@ from typing import Any
 
 from offline.kubernetes import fields, kinds, path
 from offline.kubernetes.annotations import AUTONAMED, annotation
+from offline.kubernetes.metadata import metadatum, text
 from offline.kubernetes.shape import pruned
 from offline.plugin.errors import PluginError
 from offline.plugin.values import Properties, Unknown, Value, contains_unknown, is_unknown, reveal_properties
@@ -58,8 +59,8 @@ def diff(
     after = _placed(new, namespaced)
     if isinstance(before.get("metadata"), dict):
         before["metadata"].pop("resourceVersion", None)
-        if _text(after, "name"):
-            before["metadata"]["name"] = _text(live, "name")
+        if text(after, "name"):
+            before["metadata"]["name"] = text(live, "name")
     identity_only = kinds.is_patch(token)
     replacing = kinds.IDENTITY if identity_only else kinds.replacing(
         after, mutable_config_maps=mutable_config_maps, mutable_secrets=mutable_secrets
@@ -74,8 +75,8 @@ def diff(
     ]
     if unready:
         replaces.append('.metadata.annotations["pulumi.com/replaceUnready"]')
-    stays = _text(after, "name") == _text(live, "name") and _text(after, "namespace") == _text(live, "namespace")
-    named = bool(_text(after, "name")) or is_unknown(_metadata(news).get("name"))
+    stays = text(after, "name") == text(live, "name") and text(after, "namespace") == text(live, "namespace")
+    named = bool(text(after, "name")) or is_unknown(metadatum(news, "name"))
     delete_first = bool(replaces) and named and annotation(after, AUTONAMED) != "true" and stays
     return Diff(bool(changes) or unready, changes, replaces, delete_first)
 
@@ -92,23 +93,13 @@ def _placed(thing: dict[str, Any], namespaced: bool) -> dict[str, Any]:
         return dict(thing)
     known = {key: value for key, value in metadata.items() if key != "namespace"}
     if namespaced:
-        known["namespace"] = _text(thing, "namespace") or "default"
+        known["namespace"] = text(thing, "namespace") or "default"
     return {**thing, "metadata": known} if known or "metadata" in thing else dict(thing)
-
-
-def _metadata(thing: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = thing.get("metadata")
-    return found if isinstance(found, dict) else {}
-
-
-def _text(thing: Mapping[str, Any], key: str) -> str:
-    found = _metadata(thing).get(key)
-    return found if isinstance(found, str) else ""
 
 
 def _without_ignored(found: Mapping[Path, Change], ignore: Sequence[str]) -> dict[Path, Change]:
     try:
-        ignored = [path.parse(text) for text in ignore]
+        ignored = [path.parse(written) for written in ignore]
     except ValueError as error:
         raise PluginError(f"failed to parse ignore path: {error}") from None
     return {steps: change for steps, change in found.items() if not any(_contains(one, steps) for one in ignored)}
