@@ -51,10 +51,17 @@ class ClusterSite(Site):
         return done.stdout + done.stderr
 
     def everything(self) -> set[str]:
-        """Return the name of every object in the cluster that somebody made, of every kind that can be listed."""
-        kinds = self.kubectl("api-resources", "--verbs=list,delete", "--output=name").split()
-        names = self.kubectl("get", ",".join(sorted(set(kinds) - PASSING)), "--all-namespaces", "--output=name")
-        return set(names.split())
+        """Return the name of every object of the stack's namespace, and of every one that is in none.
+
+        Not other namespaces and volumes: those may be another run's.
+        """
+        found: set[str] = set()
+        for namespaced in ("true", "false"):
+            kinds = self.kubectl("api-resources", "--verbs=list,delete", f"--namespaced={namespaced}", "--output=name")
+            wanted = ",".join(sorted(set(kinds.split()) - PASSING))
+            found |= set(self.kubectl("get", wanted, "--output=name").split())
+        others = {name for name in found if name.startswith(("namespace/", "persistentvolume/"))}
+        return found - others | ({f"namespace/{self.namespace}"} & others)
 
     def remove_namespace(self) -> None:
         """Remove the stack's namespace with all that is in it, and the volumes behind its claims."""
@@ -76,6 +83,20 @@ class ClusterSite(Site):
     def ready_pods(self, service: str) -> list[Object]:
         """Return those of a service's pods that are ready."""
         return [pod for pod in self.pods(service) if is_ready(pod)]
+
+    def wait_for_gateways(self) -> None:
+        """Wait until every gateway has just the addresses of the web pods that are ready; a name server remembers."""
+
+        def know() -> bool:
+            wanted = sorted(pod["status"]["podIP"] for pod in self.ready_pods("web"))
+            told = [
+                json.loads(self.run_in(name_of(pod), "python3", "-m", "watcher", "status"))["addresses"]
+                for pod in self.ready_pods("gateway")
+            ]
+            known = [sorted(address for peer in each.values() for address in peer) for each in told]
+            return bool(known) and all(each == wanted for each in known)
+
+        self.wait_until(know, "the gateways know the web pods")
 
     def wait_until(self, condition: Callable[[], object], what: str, seconds: float = SETTLE_SECONDS) -> None:
         """Wait until a condition holds; fail with what was waited for."""
@@ -178,6 +199,8 @@ def new_cluster_site(folder: Path, stack: str, cluster: RunningCluster, node_por
         # A tenth of it is asked for, and another suite's stack may be on the same two processors.
         "webCpus": "1.0",
         "databaseCpus": "1.0",
+        # The test cluster's name server remembers for 5 s.
+        "leaveSeconds": "10",
     }.items():
         site.config(key, value)
     return site

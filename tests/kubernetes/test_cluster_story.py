@@ -153,6 +153,7 @@ def is_gone(site: ClusterSite, pod: str) -> bool:
 
 def test_a_killed_web_process_fails_no_repeatable_request(whole: ClusterSite) -> None:
     """M4: the gateway asks the other pod again."""
+    whole.wait_for_gateways()
     victim = whole.ready_pods("web")[0]
     with Traffic(whole.port) as traffic:
         whole.wait_for(is_site)
@@ -240,7 +241,7 @@ def test_an_image_that_cannot_be_pulled_leaves_the_old_release_serving_and_the_u
     images = whole.folder / "infra" / "platforms" / "kubernetes" / "image.py"
     working = images.read_text()
     wrong = '.apply(lambda found, name=name: found[:-8] + "00000000" if name == "app" else found)'
-    broken = working.replace(".repo_digest\n", f".repo_digest{wrong}\n")
+    broken = working.replace(").repoDigest\n", f").repoDigest{wrong}\n")
     assert broken != working
     images.write_text(broken)
     started = time.monotonic()
@@ -432,14 +433,13 @@ def test_a_destroyed_stack_leaves_the_cluster_as_it_was_but_for_its_data_and_com
     whole.run_in("database-0", *SUPERUSER, "CREATE TABLE IF NOT EXISTS outlives AS SELECT 'the stack' AS what")
     whole.pulumi("state", "unprotect", "--all", "--yes")
     whole.pulumi("destroy", "--yes", "--skip-preview")
-    left = {
-        each
-        for each in whole.everything() - cluster_before
-        if not each.startswith(("persistentvolume/", "persistentvolumes/"))
+    left = whole.everything() - cluster_before
+    kinds = {each.partition("/")[0].partition(".")[0] for each in left}
+    assert kinds <= {"namespace", "persistentvolumeclaim", "configmap", "serviceaccount", "persistentvolume"}, left
+    assert {"configmap/kube-root-ca.crt", "serviceaccount/default"} >= {
+        each for each in left if each.startswith(("configmap/", "serviceaccount/"))
     }
-    ours = {each.partition("/")[0].partition(".")[0] for each in left}
-    assert ours <= {"namespaces", "persistentvolumeclaims", "configmaps", "serviceaccounts", "persistentvolumes"}, left
-    assert f"namespaces/{whole.namespace}" in left
+    assert f"namespace/{whole.namespace}" in left
     whole.up()
     whole.wait_for(is_site, 60)
     assert "the stack" in whole.run_in("database-0", *SUPERUSER, "TABLE outlives")
