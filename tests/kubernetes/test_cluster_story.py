@@ -288,6 +288,26 @@ def test_a_new_database_password_refuses_nobody(whole: ClusterSite) -> None:
     whole.up("--expect-no-changes")
 
 
+def test_the_api_takes_an_autoscaler_and_an_ingress_and_they_go_with_their_settings(whole: ClusterSite) -> None:
+    given = {"maxReplicas": "4", "ingressClass": "nobodys", "tlsIssuer": "nobody"}
+    for key, value in given.items():
+        whole.config(key, value)
+    try:
+        whole.up()
+        (scaler,) = whole.objects("horizontalpodautoscalers")
+        assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 4)
+        (ingress,) = whole.objects("ingresses")
+        assert ingress["spec"]["ingressClassName"] == "nobodys"
+        assert ingress["spec"]["rules"][0]["host"] == "localhost"
+        whole.up("--expect-no-changes")
+    finally:
+        for key in given:
+            whole.pulumi("config", "rm", key)
+        whole.up()
+    assert whole.objects("horizontalpodautoscalers,ingresses") == []
+    assert len(whole.ready_pods("web")) == 2
+
+
 def test_who_reaches_whom_is_exactly_what_is_declared(whole: ClusterSite, probes: dict[str, str]) -> None:
     """From each service's own pod, from pods that look like each job's, and from one that nothing is declared about."""
     addresses = {name: whole.ready_pods(name)[0]["status"]["podIP"] for name in SERVICES}
