@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask
+import structlog
+from flask import Flask, Response
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData
 from sqlalchemy.engine import Engine
@@ -15,6 +16,8 @@ from sqlalchemy.orm import DeclarativeBase
 
 from . import address
 from .settings import Settings
+
+log = structlog.stdlib.get_logger(__name__)
 
 # A name for every constraint, so that a later migration can drop or alter it.
 NAMES = {
@@ -104,8 +107,23 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings)
     db.init_app(app)
+    app.after_request(end_session)
     with app.app_context():
         address.bound(db.engine)
+
+
+def end_session(response: Response) -> Response:
+    """End the request's session while there is still an answer to give: an error at the teardown would lose it.
+
+    A database that goes away after the last query has done its part; only its connections are of no use any more.
+    """
+    if db.session.registry.has():
+        try:
+            db.session.close()
+        except DBAPIError as error:
+            db.session().invalidate()
+            log.warning("the database went away while a request ended", error=reason(error))
+    return response
 
 
 def engine_of(app: Flask) -> Engine:
