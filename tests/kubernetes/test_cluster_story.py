@@ -269,7 +269,7 @@ def test_a_release_drops_no_request(whole: ClusterSite) -> None:
         whole.config("siteName", "Scaffold released")
         whole.up()
     assert set(traffic.answers) == {"200"}, traffic.answers
-    assert "Scaffold released" in whole.get("/").body
+    whole.wait_for(lambda answer: "Scaffold released" in answer.body)
 
 
 def test_a_new_page_reaches_every_gateway_and_drops_no_request(whole: ClusterSite) -> None:
