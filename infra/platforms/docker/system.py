@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import pulumi
@@ -20,12 +21,16 @@ def run(system: System, settings: Settings) -> pulumi.Output[str]:
     host = settings.docker_host
     # Asked first: an address that nobody answers at, once in the state, would stop every refresh from then on.
     processors = daemon.processors(host)
-    leftover.refuse_a_taken_port(host, system)
     provider = docker.Provider(
         "docker",
         host=host or None,
         opts=pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_update=[moving.refusal()])),
     )
+    try:
+        leftover.refuse_a_taken_port(host, system)
+    except pulumi.RunError as refused:
+        # Said after the provider: a stack that was taken to another daemon hears of that first. Nothing follows.
+        return provider.id.apply(functools.partial(refuse, refused))
     stack = Stack(system.project, system.stack, host, processors, provider, leftover.refusal(host))
     planned = network.plan(system)
     images = image.create(stack, system)
@@ -62,6 +67,11 @@ def addresses(system: System) -> dict[str, str]:
         return {}
     address = f"[{published.address}]" if ":" in published.address else published.address
     return {"gatewayAddress": f"{address}:{published.port}"}
+
+
+def refuse(why: pulumi.RunError, _: str) -> str:
+    """Fail the update."""
+    raise why
 
 
 def run_service(
