@@ -39,6 +39,12 @@ def started_at(pid: int) -> str | None:
     return fields[19]
 
 
+def is_of_a_dead_run(name: str) -> bool:
+    """Whether a name begins with a run's process number and start time, as `run_id` does, and that process is gone."""
+    pid, start, _ = (*name.split("-", 2), "", "")[:3]
+    return pid.isdigit() and started_at(int(pid)) != start
+
+
 def remove_labelled(label: str) -> None:
     """Remove every container, network and volume that carries the label."""
     for kind, listing in (
@@ -60,8 +66,7 @@ def remove_what_dead_runs_left(label: str = LABEL, prefix: str = "") -> None:
     for listing in (("ps", "-a"), ("network", "ls"), ("volume", "ls")):
         rows.update(run_docker(*listing, "--filter", f"label={label}", "--format", template, check=False).split())
     for name in rows:
-        pid, start, _ = (*name.removeprefix(prefix).split("-", 2), "", "")[:3]
-        if name.startswith(prefix) and pid.isdigit() and started_at(int(pid)) != start:
+        if name.startswith(prefix) and is_of_a_dead_run(name.removeprefix(prefix)):
             remove_labelled(f"{label}={name}")
 
 

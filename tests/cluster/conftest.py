@@ -31,11 +31,7 @@ def layout() -> Layout:
 def running(layout: Layout) -> RunningCluster:
     """The tests' cluster, without what killed runs left on it."""
     found = running_cluster()
-    for name in found.kubectl("get", "namespaces", "--output=name").split():
-        kind, _, rest = name.partition(f"/{PREFIX}")
-        pid, _, start = rest.partition("-")
-        if kind == "namespace" and pid.isdigit() and started_at(int(pid)) != start:
-            found.kubectl("delete", name, "--wait=false")
+    found.remove_what_dead_runs_left(PREFIX)
     return found
 
 

@@ -18,6 +18,7 @@ from operate.request import request_from
 from operate.test import own_places
 from setup.problem import Problem
 from setup.terminal import Terminal
+from tests.conftest import is_of_a_dead_run
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ class RunningCluster:
         done = subprocess.run([*self.command, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
+
+    def remove_what_dead_runs_left(self, prefix: str) -> None:
+        """Remove the namespaces of that prefix whose test run is gone, without waiting: a busy cluster takes long."""
+        for name in self.kubectl("get", "namespaces", "--output=name").split():
+            kind, found, run = name.partition(f"/{prefix}")
+            if found and kind == "namespace" and is_of_a_dead_run(run):
+                self.kubectl("delete", name, "--wait=false")
 
 
 def running_cluster() -> RunningCluster:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import started_at
 from tests.e2e.site import PROJECT
 from tests.kubernetes.cluster import RunningCluster, running_cluster
 from tests.kubernetes.site import ClusterSite, free_node_port, new_cluster_site
@@ -16,7 +15,7 @@ from tests.kubernetes.site import ClusterSite, free_node_port, new_cluster_site
 def cluster() -> RunningCluster:
     """The tests' cluster; it stays for the next run, and whoever wants it gone says `make cluster-down`."""
     found = running_cluster()
-    remove_what_dead_runs_left(found)
+    found.remove_what_dead_runs_left(f"{PROJECT}-e2e-")
     return found
 
 
@@ -40,12 +39,3 @@ def serving(site: ClusterSite, cluster_before: set[str]) -> ClusterSite:
     assert cluster_before
     site.up()
     return site
-
-
-def remove_what_dead_runs_left(cluster: RunningCluster) -> None:
-    """Remove the namespaces of test runs whose process is gone, so that a killed run leaves nothing behind."""
-    for name in cluster.kubectl("get", "namespaces", "--output=name").split():
-        kind, _, rest = name.partition(f"/{PROJECT}-e2e-")
-        pid, start, _ = (*rest.split("-", 2), "", "")[:3]
-        if kind == "namespace" and pid.isdigit() and started_at(int(pid)) != start:
-            cluster.kubectl("delete", name, "--wait=false")

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from operate.kubernetes.kinds import KINDS
-from tests.conftest import started_at
 from tests.kubernetes.cluster import RunningCluster
 from tests.kubernetes.site import free_node_port
 from tests.kubernetes.verbs import PROJECT, ClusterClone, make_cluster_clone, write_settings
@@ -42,11 +41,7 @@ spec: {type: NodePort, selector: {a: b}, ports: [{port: 80, nodePort: PORT}]}
 @pytest.fixture(scope="module")
 def clean(cluster: RunningCluster) -> RunningCluster:
     """The cluster without what killed runs of these tests left."""
-    for name in cluster.kubectl("get", "namespaces", "--output=name").split():
-        _, found, rest = name.partition(f"/{PROJECT}-{PREFIX}")
-        pid, start, _ = (*rest.split("-", 2), "", "")[:3]
-        if found and pid.isdigit() and started_at(int(pid)) != start:
-            cluster.kubectl("delete", name, "--timeout=90s")
+    cluster.remove_what_dead_runs_left(f"{PROJECT}-{PREFIX}")
     return cluster
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from cluster import packages
 from setup.problem import Problem
-from tests.conftest import LABEL, run_docker, started_at
+from tests.conftest import LABEL, is_of_a_dead_run, run_docker
 from tests.offline.conftest import wait_for
 
 PACKAGE = "docker-registry"
@@ -138,6 +138,5 @@ def remove_images(run_id: str) -> None:
     for identity in set(run_docker("image", "ls", "-aq", "--filter", f"label={LABEL}", check=False).split()):
         template = f'{{{{index .Config.Labels "{LABEL}"}}}}'
         name = run_docker("image", "inspect", "--format", template, identity, check=False)
-        pid, start = (*name.split("-", 2), "")[:2]
-        if name == run_id or (pid.isdigit() and started_at(int(pid)) != start):
+        if name == run_id or is_of_a_dead_run(name):
             run_docker("rmi", "-f", identity, check=False)

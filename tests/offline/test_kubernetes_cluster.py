@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import started_at
+from tests.conftest import is_of_a_dead_run
 from tests.kubernetes.cluster import RunningCluster, running_cluster
 from tests.offline.kubernetes_plugin import Plugin, start
 from tests.offline.kubernetes_recordings import DEVIATIONS, FILES, Case, cases, judge, scenarios
@@ -133,7 +133,7 @@ def cluster() -> RunningCluster:
     for line in found.kubectl("get", "namespaces", "--output=name").split():
         name = line.partition("/")[2]
         match = OURS.search(name)
-        if match and started_at(int(match[1])) != match[2] and not name.startswith("scaffold-"):
+        if match and is_of_a_dead_run(f"{match[1]}-{match[2]}") and not name.startswith("scaffold-"):
             found.kubectl("delete", "namespace", name, "--wait=false")
     return found
 
