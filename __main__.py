@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pulumi
 
-from infra import outputs, settings, system
+from infra import history, origin, outputs, settings, system
 from infra.platforms import platform_of
 
 pulumi.require_pulumi_version(">=3.256.0")
 
 configured = settings.from_stack()
-described = system.describe(configured, pulumi.get_project(), pulumi.get_stack())
+before = history.of_this_stack()
+comes_from = origin.of(Path(__file__).resolve().parent, os.environ)
+described, made = system.describe(configured, pulumi.get_project(), pulumi.get_stack(), before, comes_from)
 platform = platform_of(configured)
 serving = platform.run(described, configured)
-for name, value in outputs.of(configured, platform.addresses(described), serving).items():
+for name, value in outputs.of(configured, platform.addresses(described), serving, made, before, comes_from).items():
     pulumi.export(name, value)

@@ -35,7 +35,7 @@ class MigrationsError(pulumi.RunError):
 
 
 def steps(folder: Path) -> tuple[Step, ...]:
-    """Return the steps in a folder of migrations, oldest first; raise MigrationsError naming every one that is wrong."""
+    """Return the steps in a folder of migrations, oldest first; raise MigrationsError naming all that is wrong."""
     problems: list[str] = []
     found: dict[str, tuple[Step, str | None]] = {}
     for path in sorted(folder.glob("*.py")):
@@ -46,7 +46,7 @@ def steps(folder: Path) -> tuple[Step, ...]:
             continue
         revision, follows, compatible = (values.get(name) for name in WANTED)
         if not isinstance(revision, str) or not (follows is None or isinstance(follows, str)):
-            problems.append(f"{path.name}: got no plain revision and down_revision, wanted one text each (a merge: rebase)")
+            problems.append(f"{path.name}: wanted a plain text as revision and as down_revision (for a merge: rebase)")
         elif not isinstance(compatible, bool):
             problems.append(
                 f"{path.name}: does not say whether the release before it can live with it. Add the line `{LINE}` "

@@ -14,11 +14,15 @@ FILES = PurePosixPath("/run/files")
 
 @dataclass(frozen=True)
 class Image:
-    """An image built from a folder of this repository; `tag` is a hash of what is in it."""
+    """An image built from a folder of this repository; `tag` is a hash of what is in it.
+
+    With a `digest` it has been built before and is taken as it was: the platform's own name for exactly that image.
+    """
 
     name: str
     tag: str
     arguments: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,13 +130,27 @@ class Service:
 
 @dataclass(frozen=True)
 class Job:
-    """Something that runs to its end before what comes after it; `beside` shares that service's host and volumes."""
+    """Something that runs to its end before what comes after it; `beside` shares that service's host and volumes.
+
+    `once_serving` puts it after everything else, when visitors have been sent to the release. `notes` are told to it in
+    its environment, with the image's digest in the variable `digest_as`, and are no part of what it is: the same job
+    with other notes is not run again. With `acts_as` it reaches what that job reaches, and has that job's files.
+    """
 
     name: str
     workload: Workload
     release: str | None = None
     beside: str | None = None
     after: tuple[str, ...] = ()
+    once_serving: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict)
+    digest_as: str = ""
+    acts_as: str = ""
+
+    @property
+    def identity(self) -> str:
+        """The name of the workload as which it is known to what it calls."""
+        return self.acts_as or self.name
 
 
 @dataclass(frozen=True)
@@ -162,6 +180,16 @@ class System:
     def declared(self) -> tuple[Service | Job, ...]:
         """Services and jobs."""
         return (*self.services, *self.jobs)
+
+    @property
+    def identities(self) -> tuple[Service | Job, ...]:
+        """Services and jobs without those that act as another."""
+        return (*self.services, *(job for job in self.jobs if not job.acts_as))
+
+    @property
+    def image(self) -> Image:
+        """The released service's image."""
+        return self.service(self.route.service).workload.image
 
     def service(self, name: str) -> Service:
         """Return the service of that name; raise KeyError if there is none."""

@@ -1,17 +1,32 @@
-"""What a stack tells: the addresses that people register elsewhere, and the release that serves."""
+"""What a stack tells: the addresses that people register elsewhere, what serves, and which releases are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 import pulumi
 
+from infra import bundle, history
+from infra.bundle import Bundle, Kept
+from infra.origin import NOWHERE, Origin
+from infra.platforms import Serving
 from infra.settings import Settings
 
 
-def of(settings: Settings, addresses: Mapping[str, str], serving: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
-    """Return the stack's outputs by name; `addresses` are its platform's, `serving` is the release, once it serves."""
+def of(
+    settings: Settings,
+    addresses: Mapping[str, str],
+    serving: Serving,
+    made: Bundle,
+    before: Sequence[Kept] = (),
+    origin: Origin = NOWHERE,
+) -> dict[str, pulumi.Input[Any]]:
+    """Return the stack's outputs by name; `addresses` are its platform's, `before` the releases kept so far."""
     site = settings.site_url
+    kept = releases(settings, serving, made, before, origin)
+    pinned: dict[str, pulumi.Input[Any]] = {"pinned": settings.release} if settings.release else {}
     return {
         "siteUrl": site,
         "healthUrl": f"{site}/healthz",
@@ -20,5 +35,42 @@ def of(settings: Settings, addresses: Mapping[str, str], serving: pulumi.Input[s
         "samlAcsUrl": f"{site}/auth/login/saml/acs",
         "samlSlsUrl": f"{site}/auth/login/saml/sls",
         **addresses,
-        "release": serving,
+        "release": serving.release,
+        "digest": serving.digest,
+        **pinned,
+        "releases": pulumi.Output.unsecret(kept.apply(lambda every: [told(each) for each in every])),
+        history.OUTPUT: pulumi.Output.secret(kept.apply(bundle.written)),
+    }
+
+
+def releases(
+    settings: Settings, serving: Serving, made: Bundle, before: Sequence[Kept], origin: Origin
+) -> pulumi.Output[tuple[Kept, ...]]:
+    """Return the releases to go back to, newest first, with the one that serves among them."""
+
+    def kept(found: list[Any]) -> tuple[Kept, ...]:
+        release, digest, document = found
+        same = next((each for each in before if each.release == release), None)
+        newest = Kept(
+            release=release,
+            made_at=same.made_at if same else datetime.now(UTC).isoformat(timespec="seconds"),
+            revision=same.revision if same else origin.revision,
+            digest=digest,
+            document=document,
+        )
+        return bundle.with_newest(before, newest, settings.keep_releases)
+
+    return pulumi.Output.all(serving.release, serving.digest, bundle.document(made)).apply(kept)
+
+
+def told(kept: Kept) -> dict[str, str]:
+    """Return what everybody may know of a kept release."""
+    image = kept.document["serve"]["image"]
+    return {
+        "release": kept.release,
+        "madeAt": kept.made_at,
+        "revision": kept.revision,
+        "image": f"{image['name']}:{image['tag']}",
+        "digest": kept.digest,
+        "schema": kept.steps[-1].revision if kept.steps else "",
     }

@@ -135,6 +135,9 @@ class Settings:
     warm_paths: tuple[str, ...]
     ready_seconds: int
     drain_seconds: int
+    release: str
+    release_downgrade: bool
+    keep_releases: int
     log_level: str
     debug: bool
     password_login_enabled: bool
@@ -205,6 +208,9 @@ def read(given: Mapping[str, str]) -> Settings:
         warm_paths=reader.each("warmPaths", values.url_path),
         ready_seconds=reader.whole("readySeconds", 5, 3600),
         drain_seconds=reader.whole("drainSeconds", 1, 3600),
+        release=reader.checked("release", values.release_or_nothing),
+        release_downgrade=reader.truth("releaseDowngrade"),
+        keep_releases=reader.whole("keepReleases", 1, 50),
         log_level=reader.one_of("logLevel", "debug", "info", "warning", "error"),
         debug=reader.truth("debug"),
         password_login_enabled=reader.truth("passwordLoginEnabled"),

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from infra import database, gateway, images, release, secrets, web
+from infra import bundle, database, gateway, images, migrations, pin, release, secrets, web
+from infra.bundle import Bundle, Kept
 from infra.model import Route, System
+from infra.origin import NOWHERE, Origin
+from infra.pin import Downgrade
+from infra.secrets import Secrets
 from infra.settings import Settings
 
 PROGRAM = Path(__file__).resolve().parent
+MIGRATIONS = images.ROOT / "app" / "migrations" / "versions"
 
 
-def describe(settings: Settings, project: str, stack: str) -> System:
-    """Describe the whole system of a stack."""
+def describe(
+    settings: Settings, project: str, stack: str, history: Sequence[Kept] = (), origin: Origin = NOWHERE
+) -> tuple[System, Bundle]:
+    """Describe the whole system of a stack, and what its release is made of."""
     kept = secrets.of(settings)
-    release_id = release.id_of([web.workload(settings, kept), web.migration(settings, kept)], images.tag(PROGRAM, {}))
+    made, back = chosen(settings, kept, history)
+    release_id = release.id_of([made.serve, made.migrate], images.tag(PROGRAM, {}))
     managed = settings.managed_database
     own_database = [] if managed else [database.service(settings, reachable_from=(web.NAME, web.MIGRATE))]
     before_migration = database.check(settings, managed) if managed else database.roles(settings, kept)
-    return System(
+    described = System(
         project=project,
         stack=stack,
         release=release_id,
         services=(
             gateway.service(settings),
             *own_database,
-            web.service(settings, kept, release_id, reachable_from=(gateway.NAME,)),
+            web.service(settings, made, release_id, reachable_from=(gateway.NAME,)),
         ),
-        jobs=(before_migration, web.migrate(settings, kept, release_id, after=(before_migration.name,))),
+        jobs=(
+            before_migration,
+            *web.jobs(made, origin, settings.release, back, release_id, first=before_migration.name),
+        ),
         volumes=(gateway.STATE,) if managed else (gateway.STATE, database.DATA, database.SOCKET),
         route=Route(
             service=web.NAME,
@@ -37,3 +50,14 @@ def describe(settings: Settings, project: str, stack: str) -> System:
             ready_seconds=settings.ready_seconds,
         ),
     )
+    return described, made
+
+
+def chosen(settings: Settings, kept: Secrets, history: Sequence[Kept]) -> tuple[Bundle, Downgrade | None]:
+    """Return the release to run, the pinned one or today's, and how the schema has to be taken back for it."""
+    today = web.bundle(settings, kept)
+    if not settings.release:
+        return replace(today, steps=migrations.steps(MIGRATIONS)), None
+    found = pin.find(settings.release, history)
+    back = pin.downgrade(found, history, today, web.CREDENTIALS, allowed=settings.release_downgrade)
+    return bundle.restored(found, today, web.CREDENTIALS), back

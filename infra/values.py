@@ -109,6 +109,13 @@ def long_secret(value: str) -> str:
     return value
 
 
+def release_or_nothing(value: str) -> str:
+    """Check the id of a release, or nothing."""
+    if value and not re.fullmatch(r"[0-9a-f]{10}", value):
+        raise ValueError("the id of a release that is kept, 10 hex digits (`make releases` shows them), or nothing")
+    return value
+
+
 def mail_address(value: str) -> str:
     """Check a mail address, or nothing."""
     if value and not re.fullmatch(r"[^@\s<>\"']+@[^@\s<>\"']+", value):

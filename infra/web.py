@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from infra import database, images, maintenance, release
+from infra.bundle import Bundle
 from infra.model import Egress, Job, Limits, Probe, Service, Workload
+from infra.origin import Origin
+from infra.pin import Downgrade
 from infra.secrets import Secrets
 from infra.settings import Settings
 
@@ -11,6 +16,11 @@ NAME = "web"
 PORT = 8000
 USER = 10001
 MIGRATE = database.MIGRATE
+DOWNGRADE = "downgrade"
+RECORD = "record"
+CREDENTIALS = ("database-url",)
+"""The files with which a release gets in; they are today's, whichever release it is."""
+FLASK = ("flask", "--app", "scaffold:create_app")
 SECONDS_BEYOND_DRAINING = 5
 
 
@@ -48,7 +58,7 @@ def migration(settings: Settings, secrets: Secrets) -> Workload:
         user=USER,
         limits=Limits(memory=settings.web_memory, cpus=settings.web_cpus),
         env=environment(settings),
-        command=("flask", "--app", "scaffold:create_app", "db", "upgrade"),
+        command=(*FLASK, "db", "upgrade"),
         files=(database.secret_file("database-url", owner_url),),
         egress=egress(settings),
     )
@@ -77,21 +87,61 @@ def egress(settings: Settings) -> tuple[Egress, ...]:
     return database.egress(settings.managed_database) if settings.managed_database else ()
 
 
-def migrate(settings: Settings, secrets: Secrets, release_id: str, after: tuple[str, ...]) -> Job:
-    """Describe the migration of a release."""
-    told = release.labelled(migration(settings, secrets), release_id)
-    return Job(name=MIGRATE, workload=told, release=release_id, after=after)
+def bundle(settings: Settings, secrets: Secrets) -> Bundle:
+    """Describe what is in the clone and the settings today, as a release; its schema steps are not looked at yet."""
+    return Bundle(
+        serve=workload(settings, secrets),
+        migrate=migration(settings, secrets),
+        stop_seconds=settings.drain_seconds + SECONDS_BEYOND_DRAINING,
+    )
 
 
-def service(settings: Settings, secrets: Secrets, release_id: str, reachable_from: tuple[str, ...]) -> Service:
+def jobs(made: Bundle, origin: Origin, pinned: str, back: Downgrade | None, release_id: str, first: str) -> list[Job]:
+    """Describe what runs before a release serves, and what then writes it into the ledger; `first` goes before."""
+    notes = {name: value for name, value in {**origin.notes, "RELEASE_BUNDLE": pinned}.items() if value}
+    downgrade = [
+        Job(
+            name=DOWNGRADE,
+            workload=replace(
+                release.labelled(back.through.migrate, release_id), command=(*FLASK, "db", "downgrade", back.to)
+            ),
+            release=release_id,
+            after=(first,),
+            acts_as=MIGRATE,
+        )
+        for back in [back]
+        if back
+    ]
+    told = release.labelled(made.migrate, release_id)
+    migrate = Job(
+        name=MIGRATE,
+        workload=told,
+        release=release_id,
+        after=(DOWNGRADE,) if back else (first,),
+        notes=notes,
+        digest_as="RELEASE_DIGEST",
+    )
+    record = Job(
+        name=RECORD,
+        workload=replace(told, command=(*FLASK, "release", "served")),
+        release=release_id,
+        once_serving=True,
+        notes=notes,
+        digest_as="RELEASE_DIGEST",
+        acts_as=MIGRATE,
+    )
+    return [*downgrade, migrate, record]
+
+
+def service(settings: Settings, made: Bundle, release_id: str, reachable_from: tuple[str, ...]) -> Service:
     """Describe the web service of a release."""
     return Service(
         name=NAME,
-        workload=release.labelled(workload(settings, secrets), release_id),
+        workload=release.labelled(made.serve, release_id),
         port=PORT,
         probe=Probe(command=("probe-http", str(PORT), "/readyz"), alive=("probe-http", str(PORT), "/healthz")),
         reachable_from=reachable_from,
-        stop_seconds=settings.drain_seconds + SECONDS_BEYOND_DRAINING,
+        stop_seconds=made.stop_seconds,
         release=release_id,
         replicas=settings.replicas,
         max_replicas=settings.kubernetes.max_replicas,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import pulumi
@@ -10,11 +11,19 @@ from infra.model import System
 from infra.settings import Settings
 
 
+@dataclass(frozen=True)
+class Serving:
+    """A release, known once it serves (in a preview, at once), and the platform's name for exactly its image."""
+
+    release: pulumi.Output[str]
+    digest: pulumi.Output[str]
+
+
 class Platform(Protocol):
     """Something that runs a system."""
 
-    def run(self, system: System, settings: Settings) -> pulumi.Output[str]:
-        """Declare every resource of the system and return its release, once it serves; in a preview, at once."""
+    def run(self, system: System, settings: Settings) -> Serving:
+        """Declare every resource of the system and return what serves."""
 
     def addresses(self, system: System) -> dict[str, str]:
         """Return where the system is reached, as outputs of the stack."""

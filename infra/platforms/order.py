@@ -7,9 +7,15 @@ from graphlib import CycleError, TopologicalSorter
 from infra.model import Job, Service, System
 
 
+def once_serving(system: System) -> list[Job]:
+    """Return the jobs that run when the release serves."""
+    return [job for job in system.jobs if job.once_serving]
+
+
 def of(system: System) -> list[Service | Job]:
-    """Return services and jobs so that each follows what it names; raise ValueError for a cycle or an unknown name."""
-    every = {each.name: each for each in system.declared}
+    """Return the others so that each follows what it names; raise ValueError for a cycle or an unknown name."""
+    last = once_serving(system)
+    every = {each.name: each for each in system.declared if each not in last}
     for each in every.values():
         for name in each.after:
             if name not in every:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ import pulumi.runtime.settings
 import pytest
 
 from infra import outputs, settings, system
+from infra.bundle import Kept
 from infra.model import System
 from infra.platforms import platform_of
 from infra.platforms.docker import daemon, leftover
@@ -73,6 +74,8 @@ class Recorder(pulumi.runtime.Mocks):
         computed: dict[str, Any] = {}
         if args.typ == CONTAINER:
             computed = {"exitCode": self.exit_codes.get(args.name, 0), "containerLogs": "the last words"}
+        elif args.typ == IMAGE:
+            computed = {"imageId": f"sha256:{'1' * 64}"}
         elif args.typ == PUSHED:
             computed = {"repoDigest": f"{args.inputs['imageName'].rpartition(':')[0]}@sha256:{'0' * 64}"}
         elif args.typ.startswith("kubernetes:") and "metadata" in args.inputs:
@@ -142,6 +145,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
         exit_codes: Mapping[str, int] | None = None,
         preview: bool = False,
         encrypted: bool = True,
+        before: Sequence[Kept] = (),
     ) -> Declared:
         recorder = Recorder(exit_codes or {})
         pulumi.runtime.set_mocks(recorder, project=PROJECT, stack=STACK, preview=preview)
@@ -152,13 +156,13 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
 
         def program() -> None:
             configured = settings.from_stack()
-            described = system.describe(configured, PROJECT, STACK)
+            described, made = system.describe(configured, PROJECT, STACK, before)
             recorder.declared.system = described
             api.release = described.release
             platform = platform_of(configured)
             serving = platform.run(described, configured)
             recorder.declared.outputs = {}
-            for name, value in outputs.of(configured, platform.addresses(described), serving).items():
+            for name, value in outputs.of(configured, platform.addresses(described), serving, made, before).items():
                 told = functools.partial(recorder.declared.outputs.__setitem__, name)
                 pulumi.Output.from_input(value).apply(told)
 

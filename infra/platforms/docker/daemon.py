@@ -83,6 +83,12 @@ def told(host: str, what: str) -> str:
     return done.stdout.strip()
 
 
+def image_id(host: str, name: str) -> str | None:
+    """Return the id of the image with that name, or None where there is none."""
+    done = run(host, "image", "inspect", "--format", "{{.Id}}", name)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
 def remove(host: str, container: str) -> None:
     """Remove a container; raise RunError with Docker's words when it stays."""
     done = run(host, "container", "rm", "--force", "--volumes", container)

@@ -9,6 +9,7 @@ import pulumi_docker as docker
 
 from infra.model import FILES, Service
 from infra.platforms.docker import job, workload
+from infra.platforms.docker.image import Built
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 
@@ -30,9 +31,7 @@ def script(user: int) -> str:
     return f"install -o {user} -g {user} -m 0400 {UPLOADED}/* {FILES}/ && rm -f {UPLOADED}/*"
 
 
-def create(
-    stack: Stack, service: Service, image: docker.RemoteImage
-) -> tuple[docker.Volume, pulumi.Output[docker.Container]]:
+def create(stack: Stack, service: Service, image: Built) -> tuple[docker.Volume, pulumi.Output[docker.Container]]:
     """Declare the volume with a service's files and the one-shot that fills it."""
     name = f"{service.name}-files-{version(service)}"
     volume = docker.Volume(

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import pulumi
 import pulumi_docker as docker
 
 from infra.model import Image, System
+from infra.platforms.docker import daemon
 from infra.platforms.docker.stack import Stack
 
 
-def create(stack: Stack, system: System) -> dict[str, docker.RemoteImage]:
-    """Declare every image that the system uses."""
-    used = [s.workload.image for s in system.services] + [j.workload.image for j in system.jobs]
-    return {name: build(stack, image) for name, image in {image.name: image for image in used}.items()}
+@dataclass(frozen=True)
+class Built:
+    """An image on the machine: the name by which containers take it, and its id, which is a digest of all of it."""
+
+    name: pulumi.Input[str]
+    digest: pulumi.Input[str]
 
 
-def build(stack: Stack, image: Image) -> docker.RemoteImage:
-    """Declare one image; its tag names its content, so a changed file is another name."""
-    return docker.RemoteImage(
+Images = Mapping[tuple[str, str], Built]
+
+
+def key(image: Image) -> tuple[str, str]:
+    """Return what tells one image of a system from another."""
+    return image.name, image.digest
+
+
+def create(stack: Stack, system: System) -> Images:
+    """Declare every image that the system uses; raise RunError for one of a former release that is no longer there."""
+    used = {key(image): image for image in (each.workload.image for each in system.declared)}
+    return {each: find(stack, image) if image.digest else build(stack, image) for each, image in used.items()}
+
+
+def name_of(stack: Stack, image: Image) -> str:
+    """Return an image's name; its tag names its content, so a changed file is another name."""
+    return f"{stack.project}-{image.name}:{image.tag}"
+
+
+def build(stack: Stack, image: Image) -> Built:
+    """Declare one image."""
+    built = docker.RemoteImage(
         f"image-{image.name}",
-        name=f"{stack.project}-{image.name}:{image.tag}",
+        name=name_of(stack, image),
         build=docker.RemoteImageBuildArgs(
             context=image.name,
             dockerfile="Dockerfile",
@@ -30,3 +55,18 @@ def build(stack: Stack, image: Image) -> docker.RemoteImage:
         # Created before the old one goes: deleted first, it would take the containers with it that serve from it.
         opts=pulumi.ResourceOptions(provider=stack.provider),
     )
+    return Built(built.name, built.image_id)
+
+
+def find(stack: Stack, image: Image) -> Built:
+    """Return an image that was built for a former release; raise RunError where it has gone or been built anew."""
+    name = name_of(stack, image)
+    found = daemon.image_id(stack.host, name)
+    if found != image.digest:
+        state = "is not on the machine any more" if found is None else f"has been built anew since, as {found}"
+        raise pulumi.RunError(
+            f"release: the image {name} of the release that `release` names {state}; wanted {image.digest}. "
+            "Nothing was changed. Name another (`make releases` shows what is kept), or go on with what is here: "
+            "pulumi config rm release"
+        )
+    return Built(name, image.digest)

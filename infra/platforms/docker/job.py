@@ -10,6 +10,7 @@ import pulumi_docker as docker
 from infra.model import FILES, File, Job
 from infra.platforms import logline
 from infra.platforms.docker import daemon, workload
+from infra.platforms.docker.image import Built
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 
@@ -22,7 +23,7 @@ def container_name(job: Job) -> str:
 def create(
     stack: Stack,
     job: Job,
-    image: docker.RemoteImage,
+    image: Built,
     networks: Sequence[docker.Network],
     volumes: Mapping[str, docker.Volume],
     first: Ready,
@@ -36,7 +37,7 @@ def create(
         image=image.name,
         command=list(described.command),
         user=f"{described.user}:{described.user}",
-        envs=workload.environment(described),
+        envs=[*workload.environment(described), *noted(job, image)],
         uploads=uploads(described.files),
         tmpfs=workload.scratch(described),
         capabilities=workload.no_capabilities(),
@@ -56,9 +57,20 @@ def create(
         log_opts=workload.LOG_OPTIONS,
         labels=workload.labels(stack.labels(job.name, job.release)),
         # A job speaks for what it came after: made anew, that has to be prepared, moved or probed again.
-        opts=stack.container_options(first, networks, first.ids),
+        opts=pulumi.ResourceOptions.merge(
+            stack.container_options(first, networks, first.ids),
+            # Whoever runs the same update again is somebody else, from somewhere else: that makes nothing run again.
+            # What the job is told beside its notes is in the release's id, and so in its name.
+            pulumi.ResourceOptions(ignore_changes=["envs"] if job.release and (job.notes or job.digest_as) else []),
+        ),
     )
     return finished(stack, job.name, container, otherwise)
+
+
+def noted(job: Job, image: Built) -> list[pulumi.Input[str]]:
+    """Return what a job is told about the update that it is part of."""
+    told: list[pulumi.Input[str]] = [f"{name}={value}" for name, value in sorted(job.notes.items())]
+    return [*told, pulumi.Output.concat(job.digest_as, "=", image.digest)] if job.digest_as else told
 
 
 def uploads(files: Sequence[File]) -> list[docker.ContainerUploadArgs]:

@@ -46,7 +46,7 @@ def plan(system: System) -> Plan:
             join(towards(service.name), [service.name, *callers], internal=True)
     for name, workload in [
         *((s.name, s.workload) for s in system.services),
-        *((j.name, j.workload) for j in system.jobs),
+        *((j.name, j.workload) for j in system.jobs if not j.acts_as),
     ]:
         if workload.egress:
             join(EGRESS, [name], internal=False)

@@ -9,15 +9,16 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.model import Job, Limits, Service, System, Workload
-from infra.platforms import order
+from infra.platforms import Serving, order
 from infra.platforms.docker import daemon, files, image, job, leftover, moving, network, ready, switch, workload
+from infra.platforms.docker.image import Images
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 from infra.settings import Settings
 
 
-def run(system: System, settings: Settings) -> pulumi.Output[str]:
-    """Declare every resource of the system and return its release, once it serves; in a preview, at once."""
+def run(system: System, settings: Settings) -> Serving:
+    """Declare every resource of the system and return what serves."""
     host = settings.docker_host
     # Asked first: an address that nobody answers at, once in the state, would stop every refresh from then on.
     processors = daemon.processors(host)
@@ -30,7 +31,8 @@ def run(system: System, settings: Settings) -> pulumi.Output[str]:
         leftover.refuse_a_taken_port(host, system)
     except pulumi.RunError as refused:
         # Said after the provider: a stack that was taken to another daemon hears of that first. Nothing follows.
-        return provider.id.apply(functools.partial(refuse, refused))
+        never = provider.id.apply(functools.partial(refuse, refused))
+        return Serving(never, never)
     stack = Stack(system.project, system.stack, host, processors, provider, leftover.refusal(host))
     planned = network.plan(system)
     images = image.create(stack, system)
@@ -38,26 +40,31 @@ def run(system: System, settings: Settings) -> pulumi.Output[str]:
     volumes = create_volumes(stack, system, protect=settings.protect_data)
     started: dict[str, Ready] = {}
     for each in order.of(system):
-        joined = [networks[name] for name in planned.members.get(each.name, ())]
         first = ready.every(started[name] for name in each.after)
         if isinstance(each, Service):
+            joined = [networks[name] for name in planned.members.get(each.name, ())]
             started[each.name] = run_service(stack, each, images, joined, volumes, first)
         else:
-            done = job.create(stack, each, images[each.workload.image.name], joined, volumes, first)
+            joined = [networks[name] for name in planned.members.get(each.identity, ())]
+            done = job.create(stack, each, images[image.key(each.workload.image)], joined, volumes, first)
             started[each.name] = ready.job(done)
     moved = switch.describe(system)
     switched = job.create(
         stack,
         moved,
-        images[moved.workload.image.name],
+        images[image.key(moved.workload.image)],
         [networks[network.towards(system.route.service)]],
         volumes,
         ready.every([started[system.route.service], started[system.route.gateway]]),
         otherwise=lambda: switch.stop_what_does_not_serve(stack, system),
     )
-    return pulumi.Output.from_input(
+    for last in order.once_serving(system):
+        joined = [networks[name] for name in planned.members.get(last.identity, ())]
+        job.create(stack, last, images[image.key(last.workload.image)], joined, volumes, ready.job(switched))
+    serves = pulumi.Output.from_input(
         system.release if pulumi.runtime.is_dry_run() else switched.apply(lambda _: system.release)
     )
+    return Serving(serves, pulumi.Output.from_input(images[image.key(system.image)].digest))
 
 
 def addresses(system: System) -> dict[str, str]:
@@ -77,13 +84,13 @@ def refuse(why: pulumi.RunError, _: str) -> str:
 def run_service(
     stack: Stack,
     service: Service,
-    images: Mapping[str, docker.RemoteImage],
+    images: Images,
     networks: list[docker.Network],
     volumes: Mapping[str, docker.Volume],
     first: Ready,
 ) -> Ready:
     """Declare a service with its files and return what has to be there before the next."""
-    built = images[service.workload.image.name]
+    built = images[image.key(service.workload.image)]
     held = None
     if service.workload.files and not service.update:
         held, filled = files.create(stack, service, built)

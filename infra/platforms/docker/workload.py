@@ -8,6 +8,7 @@ import pulumi_docker as docker
 
 from infra.model import FILES, Mount, Service, Workload
 from infra.platforms.docker import network
+from infra.platforms.docker.image import Built
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 
@@ -24,7 +25,7 @@ def container_names(service: Service) -> list[str]:
 def create(
     stack: Stack,
     service: Service,
-    image: docker.RemoteImage,
+    image: Built,
     networks: Sequence[docker.Network],
     volumes: Mapping[str, docker.Volume],
     files: docker.Volume | None,

@@ -24,5 +24,5 @@ def create(stack: Stack, system: System, pull_secret: Object | None, first: Read
             object_name=each.name,
             first=first,
         )
-        for each in system.declared
+        for each in system.identities
     }

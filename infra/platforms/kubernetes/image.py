@@ -24,15 +24,25 @@ class Pushed(pulumi.CustomResource):
     repoDigest: pulumi.Output[str]  # noqa: N815 - the provider's own name for it
 
 
-def create(stack: Stack, system: System, settings: Settings) -> dict[str, pulumi.Output[str]]:
-    """Declare every image that the system uses; the result names each by its digest in the registry."""
+def key(image: Image) -> tuple[str, str]:
+    """Return what tells one image of a system from another."""
+    return image.name, image.digest
+
+
+def create(stack: Stack, system: System, settings: Settings) -> dict[tuple[str, str], pulumi.Output[str]]:
+    """Declare every image that the system uses; the result names each by its digest in the registry.
+
+    One of a former release is not built: the registry has it, or its pods say that it has not.
+    """
     given = {"host": settings.docker_host} if settings.docker_host else {}
     builder = pulumi.ProviderResource("docker", "docker", given, pulumi.ResourceOptions(version=VERSION))
     processors = cluster.processors(stack.client)
-    used = [each.workload.image for each in system.declared]
+    used = {key(image): image for image in (each.workload.image for each in system.declared)}
     return {
-        name: build(stack, builder, image, settings.kubernetes.registry, processors).repoDigest
-        for name, image in {image.name: image for image in used}.items()
+        each: pulumi.Output.from_input(image.digest)
+        if image.digest
+        else build(stack, builder, image, settings.kubernetes.registry, processors).repoDigest
+        for each, image in used.items()
     }
 
 

@@ -31,7 +31,12 @@ def create(within: Stack, job: Job, around: Surroundings, ready_seconds: int, fi
         object_name=object_name(job),
         release=job.release,
         # A job speaks for what it came after: where that is new, it runs again.
-        options=stack.made_anew(first.ids),
+        options=pulumi.ResourceOptions.merge(
+            stack.made_anew(first.ids),
+            # Whoever runs the same update again is somebody else, from somewhere else: that makes nothing run again.
+            # What the job is told beside its notes is in the release's id, and so in its name.
+            pulumi.ResourceOptions(ignore_changes=["spec"] if job.release and (job.notes or job.digest_as) else []),
+        ),
         first=first,
     )
     return finished(within, job, declared, ready_seconds)
@@ -42,7 +47,7 @@ def specification(within: Stack, job: Job, around: Surroundings) -> Manifest:
     beside = {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near(job.beside)]}}}
     template = pod.template(
         job,
-        within.labels(job.name, job.release),
+        within.labels(job.identity, job.release),
         around,
         {},
         {"restartPolicy": "Never", **(beside if job.beside else {})},

@@ -25,7 +25,7 @@ def plan(system: System) -> dict[str, Manifest]:
                 "policyTypes": ["Ingress"],
                 "ingress": allowed,
             }
-    for each in system.declared:
+    for each in system.identities:
         towards = list(egress(system, each))
         if towards:
             policies[f"from-{each.name}"] = {

@@ -41,7 +41,7 @@ def template(
     file_volumes, file_mounts = files.of_pod(around.held)
     tmp = {"name": TMP, "emptyDir": {"medium": "Memory", "sizeLimit": f"{workload.limits.tmp}Mi"}}
     spec: Manifest = {
-        "serviceAccountName": each.name,
+        "serviceAccountName": each.identity if isinstance(each, Job) else each.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(workload.user),
@@ -51,7 +51,7 @@ def template(
                 "image": around.image,
                 # By digest: what is on the node is what was asked for.
                 "imagePullPolicy": "IfNotPresent",
-                "env": [{"name": name, "value": value} for name, value in sorted(workload.env.items())],
+                "env": environment(each, around.image),
                 "resources": resources(workload.limits, scratch=any("emptyDir" in each for each in volumes)),
                 "securityContext": container_security(),
                 "volumeMounts": [*mounted, *file_mounts, {"name": TMP, "mountPath": "/tmp"}],  # noqa: S108
@@ -63,6 +63,16 @@ def template(
         **pod,
     }
     return {"metadata": {"labels": dict(labels)}, "spec": spec}
+
+
+def environment(each: Service | Job, image: pulumi.Input[str]) -> list[Manifest]:
+    """Return what a workload is told; none of it is secret, by type. A job's notes come last."""
+    told: dict[str, pulumi.Input[str]] = dict(sorted(each.workload.env.items()))
+    if isinstance(each, Job):
+        told |= dict(sorted(each.notes.items()))
+        if each.digest_as:
+            told[each.digest_as] = image
+    return [{"name": name, "value": value} for name, value in told.items()]
 
 
 def pod_security(user: int) -> dict[str, Any]:

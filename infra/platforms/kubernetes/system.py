@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 
 from infra.model import Job, Service, System
-from infra.platforms import order
+from infra.platforms import Serving, order
 from infra.platforms.kubernetes import (
     account,
     edge,
@@ -20,16 +20,18 @@ from infra.platforms.kubernetes import (
     volume,
     workload,
 )
+from infra.platforms.kubernetes.files import Held
 from infra.platforms.kubernetes.pod import Surroundings
 from infra.platforms.kubernetes.ready import Ready
+from infra.platforms.kubernetes.resource import Object
 from infra.settings import Settings
 
 PATIENT_SECONDS = 120
 """How long what is no release may run before it is ready: a database that recovers, for one."""
 
 
-def run(system: System, settings: Settings) -> pulumi.Output[str]:
-    """Declare every resource of the system and return its release, once it serves; in a preview, at once."""
+def run(system: System, settings: Settings) -> Serving:
+    """Declare every resource of the system and return what serves."""
     own = settings.kubernetes
     places = volume.plan(system)
     policies = network.plan(system)
@@ -41,27 +43,42 @@ def run(system: System, settings: Settings) -> pulumi.Output[str]:
     # Nothing starts before the policies are there: its first second is as closed as every other.
     guarded = ready.every([namespace, ready.made(*network.create(within, policies, namespace))])
     started: dict[str, Ready] = {}
-    for each in steps:
-        around = Surroundings(
-            images[each.workload.image.name], files.create(within, each.name, each.workload.files, namespace), places
+    held: dict[str, Held] = {}
+
+    def around(each: Service | Job) -> Surroundings:
+        identity = each.identity if isinstance(each, Job) else each.name
+        if identity not in held:
+            held[identity] = files.create(within, identity, each.workload.files, namespace)
+        return Surroundings(images[image.key(each.workload.image)], held[identity], places)
+
+    def run_job(each: Job, first: Ready) -> Ready:
+        own = ready.made(accounts[each.identity], *claims_of(each))
+        return ready.checked(
+            job.create(within, each, around(each), settings.ready_seconds, ready.every([guarded, own, first]))
         )
-        mounted = [claims[name] for name in dict.fromkeys(places[m.volume].claim for m in each.workload.mounts) if name]
-        own_first = ready.every([guarded, ready.made(accounts[each.name], *mounted)])
-        first = ready.every([own_first, *(started[name] for name in each.after)])
+
+    def claims_of(each: Service | Job) -> list[Object]:
+        return [claims[name] for name in dict.fromkeys(places[m.volume].claim for m in each.workload.mounts) if name]
+
+    for each in steps:
+        first = ready.every(started[name] for name in each.after)
         if isinstance(each, Job):
-            done = job.create(within, each, around, settings.ready_seconds, first)
-            started[each.name] = ready.checked(done)
-        else:
-            edge.create(within, system, each, own, namespace)
-            declared = workload.create(within, system, each, around, own.leave_seconds, first)
-            workload.keep_running(within, each, namespace)
-            kind = "StatefulSet" if workload.is_stateful(system, each) else "Deployment"
-            checked = rollout.finished(within, kind, each.name, declared, patience(each, settings))
-            started[each.name] = ready.checked(checked, *mounted)
-    if pulumi.runtime.is_dry_run():
-        return pulumi.Output.from_input(system.release)
-    ends = [started[system.route.service], started[system.route.gateway]]
-    return serving.confirmed(within, system, [resource for each in ends for resource in each.resources])
+            started[each.name] = run_job(each, first)
+            continue
+        mounted = claims_of(each)
+        edge.create(within, system, each, own, namespace)
+        all_first = ready.every([guarded, ready.made(accounts[each.name], *mounted), first])
+        declared = workload.create(within, system, each, around(each), own.leave_seconds, all_first)
+        workload.keep_running(within, each, namespace)
+        kind = "StatefulSet" if workload.is_stateful(system, each) else "Deployment"
+        checked = rollout.finished(within, kind, each.name, declared, patience(each, settings))
+        started[each.name] = ready.checked(checked, *mounted)
+    ends = ready.every([started[system.route.service], started[system.route.gateway]])
+    confirmed = serving.confirmed(within, system, ends.resources)
+    for last in order.once_serving(system):
+        run_job(last, Ready((confirmed.apply(lambda _: within.provider),)))
+    serves = pulumi.Output.from_input(system.release) if pulumi.runtime.is_dry_run() else confirmed
+    return Serving(serves, images[image.key(system.image)])
 
 
 def patience(service: Service, settings: Settings) -> int:
