@@ -1,91 +1,127 @@
-"""The app's migrations as the program knows them: their order, and what each says of the release before it.
-
-Read without running them: the app's packages are not the program's.
-"""
+"""The app's migrations, read without running them: what each says about compatibility, and which is the newest."""
 
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-import pulumi
+ADD_THE_LINE = (
+    "add the line `compatible = True` when the release before this one still works on the changed schema, "
+    "else `compatible = False`"
+)
+NAMES = ("revision", "down_revision", "compatible")
 
-WANTED = ("revision", "down_revision", "compatible")
-LINE = "compatible = True"
+
+class MigrationsError(ValueError):
+    """The migrations cannot be used; `problems` holds a line for each reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
-@dataclass(frozen=True)
-class Step:
-    """A revision, and whether the release that does not know it can live with it."""
+class Migration(NamedTuple):
+    """A revision, those that it follows, and whether the release before it works on the changed schema."""
 
     revision: str
+    follows: tuple[str, ...]
     compatible: bool
 
 
-class MigrationsError(pulumi.RunError):
-    """Migrations that cannot go out, each with its file and what to do; nothing has been changed."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__(
-            "the app's migrations cannot be used; nothing was changed:\n"
-            + "\n".join(f"  - {problem}" for problem in problems)
-        )
-
-
-def steps(folder: Path) -> tuple[Step, ...]:
-    """Return the steps in a folder of migrations, oldest first; raise MigrationsError naming all that is wrong."""
+def read(folder: Path) -> Mapping[str, Migration]:
+    """Return every migration in a folder such as `app/migrations`; raise MigrationsError naming all that is wrong."""
+    found: dict[str, Migration] = {}
+    places: dict[str, Path] = {}
     problems: list[str] = []
-    found: dict[str, tuple[Step, str | None]] = {}
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted((folder / "versions").glob("*.py")):
         try:
-            values = assigned(path.read_text(encoding="utf-8"))
-        except (SyntaxError, ValueError) as error:
-            problems.append(f"{path.name}: cannot be read: {error}")
+            migration = parse(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, SyntaxError) as error:
+            problems.append(f"{path}{error if isinstance(error, Located) else f': cannot be read: {error}'}")
             continue
-        revision, follows, compatible = (values.get(name) for name in WANTED)
-        if not isinstance(revision, str) or not (follows is None or isinstance(follows, str)):
-            problems.append(f"{path.name}: wanted a plain text as revision and as down_revision (for a merge: rebase)")
-        elif not isinstance(compatible, bool):
-            problems.append(
-                f"{path.name}: does not say whether the release before it can live with it. Add the line `{LINE}` "
-                "where it only adds, or `compatible = False`"
-            )
-        elif revision in found:
-            problems.append(f"{path.name}: revision {revision} is in another file too")
-        else:
-            found[revision] = (Step(revision, compatible), follows)
+        if migration.revision in found:
+            other = places[migration.revision].name
+            problems.append(f"{path}: has the revision {migration.revision!r} of {other}: give it one of its own")
+        found[migration.revision], places[migration.revision] = migration, path
+    for migration in found.values():
+        problems += [
+            f"{places[migration.revision]}: follows {before!r}, which no file here has: correct down_revision"
+            for before in migration.follows
+            if before not in found and not problems
+        ]
     if problems:
         raise MigrationsError(problems)
-    return in_order(found)
-
-
-def in_order(found: dict[str, tuple[Step, str | None]]) -> tuple[Step, ...]:
-    """Return steps so that each follows the one that it names; raise MigrationsError where that is no single line."""
-    following: dict[str | None, list[str]] = {}
-    for revision, (_, follows) in found.items():
-        following.setdefault(follows, []).append(revision)
-    line: list[Step] = []
-    at: str | None = None
-    while at in following:
-        (*others, at) = sorted(following.pop(at))
-        if others:
-            both = ", ".join([*others, at])
-            raise MigrationsError([f"revisions {both} follow the same one; put one after the other (down_revision)"])
-        line.append(found[at][0])
-    lost = sorted(set(found) - {step.revision for step in line})
-    if lost:
-        raise MigrationsError([f"revision {each}: what it follows (down_revision) is in no file" for each in lost])
-    return tuple(line)
-
-
-def assigned(source: str) -> dict[str, object]:
-    """Return the plain values that a migration assigns to the names that matter; raise SyntaxError, ValueError."""
-    found: dict[str, object] = {}
-    for node in ast.parse(source).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        value = getattr(node, "value", None)
-        if isinstance(target, ast.Name) and target.id in WANTED and value is not None:
-            found[target.id] = ast.literal_eval(value)
     return found
+
+
+def check(folder: Path) -> list[str]:
+    """Return what is wrong with the migrations of a folder, a line each: file, line, and what to write there."""
+    try:
+        head(folder)
+    except MigrationsError as error:
+        return error.problems
+    return []
+
+
+def head(folder: Path) -> str | None:
+    """Return the newest revision, None where there is no migration; raise MigrationsError when there are several."""
+    found = read(folder)
+    followed = {before for migration in found.values() for before in migration.follows}
+    newest = sorted(found.keys() - followed)
+    if len(newest) > 1:
+        raise MigrationsError(
+            [
+                f"{folder}: {len(newest)} revisions are the newest ({', '.join(newest)}), wanted one: let one follow "
+                "the other by its down_revision, or join them with `flask --app scaffold:create_app db merge heads`"
+            ]
+        )
+    if found and not newest:
+        raise MigrationsError([f"{folder}: every revision follows another one, wanted a first one: correct one"])
+    return newest[0] if newest else None
+
+
+class Located(ValueError):
+    """What is wrong in a file, beginning with the line's number."""
+
+
+def parse(source: str) -> Migration:
+    """Return what a migration's source says; raise Located where it does not say so in plain values."""
+    said: dict[str, tuple[object, int]] = {}
+    last = 0
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names = [node.target.id]
+        else:
+            continue
+        for name in names:
+            if name in (*NAMES, "branch_labels", "depends_on"):
+                last = node.end_lineno or node.lineno
+            if name in NAMES:
+                said[name] = (literal(node.value), node.lineno)
+    revision, _ = said.get("revision", (None, 0))
+    if not isinstance(revision, str) or not revision:
+        raise Located(': says no revision, wanted a line such as `revision = "0042"`')
+    follows, line = said.get("down_revision", (None, 0))
+    before = (follows,) if isinstance(follows, str) else follows or ()
+    if not isinstance(before, tuple | list) or not all(isinstance(one, str) for one in before):
+        raise Located(f":{line}: down_revision is no revision, wanted a string, a tuple of strings or None")
+    compatible, line = said.get("compatible", (None, 0))
+    if "compatible" not in said:
+        raise Located(f":{last + 1}: says nothing of compatibility: {ADD_THE_LINE}")
+    if not isinstance(compatible, bool):
+        raise Located(f":{line}: `compatible` must be the word True or False itself: {ADD_THE_LINE}")
+    return Migration(revision, tuple(before), compatible)
+
+
+def literal(node: ast.expr | None) -> object:
+    """Return a plain value that is written out, and the node itself where there is something else."""
+    if node is None:
+        return node
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return node

@@ -47,9 +47,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     sessions.init_app(app, settings)
     database.init_app(app, settings)
     if command:
-        from . import migration
+        from . import migration, release
 
         migration.init_app(app)
+        release.init_app(app)
         return app
     health.init_app(app, settings)
     outage.init_app(app)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from .database import Model
 
 DIRECTORY = Path(__file__).resolve().parent.parent / "migrations"
+
+ADD_THE_LINE = (
+    "wanted the line `compatible = True` when the release before this one still works on the changed schema, "
+    "else `compatible = False`: add it below `depends_on`"
+)
 
 
 class SchemaStep(Model):
@@ -48,6 +53,20 @@ def assigned(source: str, names: tuple[str, ...]) -> dict[str, object]:
         if isinstance(target, ast.Name) and target.id in names and isinstance(node, ast.Assign | ast.AnnAssign):
             found[target.id] = ast.literal_eval(node.value) if node.value is not None else None
     return found
+
+
+def undeclared(directory: Path = DIRECTORY) -> list[str]:
+    """Say for each revision that lacks its word on compatibility which line it wants, and where."""
+    problems = []
+    for path in sorted((directory / "versions").glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        try:
+            declared = isinstance(assigned(source, ("compatible",)).get("compatible"), bool)
+        except ValueError:
+            declared = False
+        if not declared:
+            problems.append(f"{directory.name}/versions/{path.name}: {ADD_THE_LINE}")
+    return problems
 
 
 def links(directory: Path = DIRECTORY) -> dict[str, tuple[str, ...]]:
@@ -99,11 +118,36 @@ def steps_of(connection: Connection) -> dict[str, tuple[str | None, bool]]:
     return {revision: (follows, compatible) for revision, follows, compatible in rows}
 
 
+def leads_to(present: str, wanted: str, steps: Mapping[str, tuple[str | None, bool]]) -> bool:
+    """Tell whether going back step by step from `present` comes by the wanted revision."""
+    seen: set[str] = set()
+    at: str | None = present
+    while at is not None and at != wanted and at not in seen:
+        seen.add(at)
+        at = steps[at][0] if at in steps else None
+    return at == wanted
+
+
+def maker_of(connection: Connection, revision: str) -> str | None:
+    """Return the release that applied a revision, where that is known."""
+    try:
+        return connection.scalar(select(SchemaStep.release).where(SchemaStep.revision == revision))
+    except DBAPIError as error:
+        if is_missing(error):
+            connection.rollback()
+            return None
+        raise
+
+
+def present(connection: Connection) -> list[str]:
+    """Return the revisions that the database is at."""
+    return sorted(connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all())
+
+
 def check(connection: Connection, ours: frozenset[str]) -> Fit:
     """Ask the database for its revision and decide whether this image fits it."""
     try:
-        versions: Iterable[str] = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
-        found = sorted(versions)
+        found = present(connection)
         known = bool(found) and all(version in ours for version in found)
         steps = {} if known or not found else steps_of(connection)
     except DBAPIError as error:

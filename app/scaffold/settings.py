@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,13 @@ DRIVER = "postgresql+psycopg"
 SHORTEST_KEY = 32
 PRIVATE_NETWORKS = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,::1/128,fc00::/7"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+NO_RELEASE = "unreleased"
+# What is told about a release is shown to whoever reads the ledger: short words, and nothing that may hold a password.
+WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:/@+-]{0,127}")
+DIGEST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:/@+-]{0,255}")
+NAME = re.compile(r"[^\W_].{0,127}")
+WANTED_WORD = "at most 128 letters, digits and . _ : / @ + -, without :// in it"
+WANTED_DIGEST = WANTED_WORD.replace("128", "256")
 MAKE_A_KEY = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 # The engine options that may be set, and what each one takes. Anything that would name a Python object is left out.
@@ -75,6 +83,10 @@ class Settings:
     release: str
     database_url: URL = field(repr=False)
     secret_key: str = field(repr=False)
+    release_digest: str | None = None
+    release_revision: str | None = None
+    release_by: str | None = None
+    release_bundle: str | None = None
     secret_key_fallbacks: tuple[str, ...] = field(default=(), repr=False)
     engine_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     debug: bool = False
@@ -91,6 +103,7 @@ class Settings:
     migration_database_wait: float = 60
     migration_lock_wait: float = 600
     migration_lock_timeout: float = 5
+    migration_lock_attempts: int = 5
     migration_statement_timeout: float = 900
 
     @property
@@ -133,6 +146,15 @@ class _Reader:
             self.reject(twin, f"{path}, which is empty", f"a file that holds the value of {name}")
             return default
         return content
+
+    def told(self, name: str, pattern: re.Pattern[str], wanted: str, default: str | None = None) -> str | None:
+        """Return words about the release, which everybody may see."""
+        value = self.text(name, default)
+        if value is None or (pattern.fullmatch(value) and value.isprintable() and "://" not in value):
+            return value
+        # Not quoted: what does not look like such words may be anything.
+        self.reject(name, f"{len(value)} characters that are not such words", wanted)
+        return default
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
         value = self.text(name, default) or default
@@ -318,7 +340,11 @@ def load(environ: Mapping[str, str], *, serving: bool = True) -> Settings:
     settings: dict[str, Any] = {
         "environment": environment,
         "site_url": site_url,
-        "release": read.text("RELEASE", "unreleased"),
+        "release": read.told("RELEASE", WORD, WANTED_WORD, NO_RELEASE),
+        "release_digest": read.told("RELEASE_DIGEST", DIGEST, WANTED_DIGEST),
+        "release_revision": read.told("RELEASE_REVISION", WORD, WANTED_WORD),
+        "release_by": read.told("RELEASE_BY", NAME, "a person's or a program's name of at most 128 characters"),
+        "release_bundle": read.told("RELEASE_BUNDLE", WORD, WANTED_WORD),
         "database_url": database_url,
         "secret_key": secret_key,
         "secret_key_fallbacks": fallbacks,
@@ -345,6 +371,7 @@ def load(environ: Mapping[str, str], *, serving: bool = True) -> Settings:
         "migration_database_wait": read.number("MIGRATION_DATABASE_WAIT", 60, 0, 3600, "seconds"),
         "migration_lock_wait": read.number("MIGRATION_LOCK_WAIT", 600, 0, 86400, "seconds"),
         "migration_lock_timeout": read.number("MIGRATION_LOCK_TIMEOUT", 5, 0.1, 3600, "seconds"),
+        "migration_lock_attempts": read.integer("MIGRATION_LOCK_ATTEMPTS", 5, 1, 100, "attempts"),
         "migration_statement_timeout": read.number("MIGRATION_STATEMENT_TIMEOUT", 900, 1, 86400, "seconds"),
     }
     if read.problems:
