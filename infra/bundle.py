@@ -9,8 +9,8 @@ from typing import Any
 
 import pulumi
 
-from infra.migrations import Step
 from infra.model import File, Image, Limits, Workload
+from infra.steps import Step
 
 FORMAT = 1
 UNTOLD = frozenset({"RELEASE"})

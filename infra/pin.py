@@ -9,7 +9,7 @@ import pulumi
 
 from infra import bundle
 from infra.bundle import Bundle, Kept
-from infra.migrations import Step
+from infra.steps import Step
 
 UNPIN = "go on with what is in the clone: pulumi config rm release (or make unpin)"
 

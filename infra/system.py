@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from infra import bundle, database, gateway, images, migrations, pin, release, secrets, web
+from infra import bundle, database, gateway, images, pin, release, secrets, steps, web
 from infra.bundle import Bundle, Kept
 from infra.model import Route, System
 from infra.origin import NOWHERE, Origin
@@ -15,7 +15,7 @@ from infra.secrets import Secrets
 from infra.settings import Settings
 
 PROGRAM = Path(__file__).resolve().parent
-MIGRATIONS = images.ROOT / "app" / "migrations" / "versions"
+MIGRATIONS = images.ROOT / "app" / "migrations"
 
 
 def describe(
@@ -57,7 +57,7 @@ def chosen(settings: Settings, kept: Secrets, history: Sequence[Kept]) -> tuple[
     """Return the release to run, the pinned one or today's, and how the schema has to be taken back for it."""
     today = web.bundle(settings, kept)
     if not settings.release:
-        return replace(today, steps=migrations.steps(MIGRATIONS)), None
+        return replace(today, steps=steps.of(MIGRATIONS)), None
     found = pin.find(settings.release, history)
     back = pin.downgrade(found, history, today, web.CREDENTIALS, allowed=settings.release_downgrade)
     return bundle.restored(found, today, web.CREDENTIALS), back

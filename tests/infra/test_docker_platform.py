@@ -29,6 +29,7 @@ def test_the_system_runs_as_these_containers_networks_and_volumes(run_program: R
         "database",
         "database-roles",
         "migrate",
+        "record",
         "web-files",
         "web",
         "switch",
@@ -48,7 +49,7 @@ def test_only_the_gateway_publishes_a_port_and_only_its_network_is_not_internal(
 
 def test_every_container_is_hardened(run_program: RunProgram) -> None:
     containers = run_program({"replicas": "2"}).of(CONTAINER)
-    assert len(containers) == 9
+    assert len(containers) == 10
     for name, inputs in containers.items():
         job = inputs["mustRun"] is False
         assert inputs["capabilities"]["drops"] == ["ALL"], name
@@ -76,6 +77,7 @@ def test_each_container_joins_just_the_networks_of_its_declared_edges(run_progra
         "database": {"to-database"},
         "database-roles": set(),
         "migrate": {"to-database"},
+        "record": {"to-database"},
         "web-files": set(),
         "web": {"to-web", "to-database"},
         "switch": {"to-web"},
@@ -94,7 +96,7 @@ def test_no_secret_is_in_an_environment_a_command_or_a_label(run_program: RunPro
         looked_at += 1
         for secret in known:
             assert secret not in open_text
-    assert looked_at == 8
+    assert looked_at == 9
 
 
 def test_a_secret_in_clear_text_is_refused(run_program: RunProgram) -> None:
@@ -140,7 +142,7 @@ def test_a_release_setting_leaves_the_gateways_container_as_it_is(run_program: R
 def test_no_container_has_an_entrypoint_of_its_own(run_program: RunProgram) -> None:
     # With one, the provider takes a container whose start failed for done.
     containers = run_program().of(CONTAINER)
-    assert len(containers) == 8
+    assert len(containers) == 9
     assert [name for name, inputs in containers.items() if inputs.get("entrypoints")] == []
 
 
@@ -196,7 +198,7 @@ def test_a_managed_database_is_checked_and_none_is_run(run_program: RunProgram) 
     outside = [
         name for name, inputs in containers.items() if "scaffold-unit-egress" in str(inputs.get("networksAdvanced"))
     ]
-    assert kinds(outside) == {"database-check", "migrate", "web"}
+    assert kinds(outside) == {"database-check", "migrate", "record", "web"}
 
 
 def test_the_switch_is_one_resource_told_every_replica_of_the_release(run_program: RunProgram) -> None:

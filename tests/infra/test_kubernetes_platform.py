@@ -72,7 +72,7 @@ def test_the_system_runs_as_these_objects(run_program: RunProgram, on_kubernetes
     declared = run_program(on_kubernetes)
     assert set(declared.objects("Deployment")) == {"gateway", "web"}
     assert set(declared.objects("StatefulSet")) == {"database"}
-    assert {name.partition("-")[0] for name in declared.objects("Job")} == {"database", "migrate"}
+    assert {name.partition("-")[0] for name in declared.objects("Job")} == {"database", "migrate", "record"}
     assert set(declared.objects("PersistentVolumeClaim")) == {"claim-database"}
     assert set(declared.of(PUSHED)) == {"image-app", "image-database", "image-gateway"}
     objects = every_object(declared)
@@ -88,7 +88,7 @@ def test_the_namespace_takes_restricted_pods_alone(run_program: RunProgram, on_k
 
 def test_every_pod_is_hardened(run_program: RunProgram, on_kubernetes: Given) -> None:
     found = templates(run_program(on_kubernetes))
-    assert set(found) == {"gateway", "web", "database", "database-roles", "migrate"}
+    assert set(found) == {"gateway", "web", "database", "database-roles", "migrate", "record"}
     for name, template in found.items():
         spec = template["spec"]
         (only,) = spec["containers"]
@@ -103,7 +103,7 @@ def test_every_pod_is_hardened(run_program: RunProgram, on_kubernetes: Given) ->
         }, name
         assert spec["automountServiceAccountToken"] is False, name
         assert spec["enableServiceLinks"] is False, name
-        assert spec["serviceAccountName"] == name
+        assert spec["serviceAccountName"] == {"record": "migrate"}.get(name, name)
         for resource in ("cpu", "memory", "ephemeral-storage"):
             assert only["resources"]["limits"][resource], name
             assert only["resources"]["requests"][resource], name
@@ -428,7 +428,7 @@ def test_an_unchanged_update_asks_once_for_each_workload(
 ) -> None:
     run_program(on_kubernetes)
     # Which cluster, whose namespace, which processors; each workload; and the release, through the gateway.
-    assert len(api.asked) == 3 + 5 + 1, api.asked
+    assert len(api.asked) == 3 + 6 + 1, api.asked
 
 
 def test_an_update_ends_once_the_release_answers_through_the_gateway(

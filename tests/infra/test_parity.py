@@ -92,8 +92,20 @@ def spec(declared: Declared, each: Service | Job) -> Inputs:
         for inputs in declared.objects(kind).values()
         if inputs["metadata"]["labels"][stack.NAME] == each.name
     )
-    assert found["metadata"]["labels"][stack.NAME] == each.name
+    assert found["metadata"]["labels"][stack.NAME] == identity(each)
     return dict(found["spec"])
+
+
+def identity(each: Service | Job) -> str:
+    """Return the name of the workload as which something is known to what it calls."""
+    return each.identity if isinstance(each, Job) else each.name
+
+
+def told(each: Service | Job, digest: str) -> dict[str, str]:
+    """Return what a workload finds in its environment; `digest` names its image."""
+    if not isinstance(each, Job):
+        return dict(each.workload.env)
+    return {**each.workload.env, **each.notes, **({each.digest_as: digest} if each.digest_as else {})}
 
 
 def only(declared: Declared, each: Service | Job) -> Inputs:
@@ -141,7 +153,7 @@ def test_every_setting_command_user_and_limit_is_on_both(
         workload = each.workload
         for inputs in containers(on_docker, each):
             environment = dict(entry.split("=", 1) for entry in inputs["envs"])
-            assert environment == dict(workload.env)
+            assert environment == told(each, f"sha256:{'1' * 64}")
             assert (inputs.get("command") or []) == list(workload.command)
             assert inputs["user"] == f"{workload.user}:{workload.user}"
             assert inputs["memory"] == workload.limits.memory
@@ -151,7 +163,8 @@ def test_every_setting_command_user_and_limit_is_on_both(
             }
             assert inputs["tmpfs"]["/tmp"].endswith(f"size={workload.limits.tmp}m")
         inside = only(in_cluster, each)
-        assert {row["name"]: row["value"] for row in inside["env"]} == dict(own(in_cluster, each.name).workload.env)
+        environment = {row["name"]: row["value"] for row in inside["env"]}
+        assert environment == told(own(in_cluster, each.name), inside["image"])
         assert inside.get("args", []) == list(workload.command)
         assert spec(in_cluster, each)["securityContext"]["runAsUser"] == workload.user
         limits = inside["resources"]["limits"]
@@ -273,7 +286,7 @@ def test_every_probe_is_asked_on_both(described: System, on_docker: Declared, in
 
 
 def test_who_may_call_whom_is_the_same_on_both(described: System, on_docker: Declared, in_cluster: Declared) -> None:
-    names = [each.name for each in described.declared]
+    names = [each.name for each in described.identities]
     assert len(names) >= 4
     declared_edges = {
         (caller, service.name, service.port) for service in described.services for caller in described.callers(service)
@@ -317,7 +330,7 @@ def docker_pairs(declared: Declared, described: System) -> set[frozenset[str]]:
     """Return which workloads share an internal network that is one of theirs."""
     joined = {
         each.name: {row["name"] for row in containers(declared, each)[0].get("networksAdvanced") or []}
-        for each in described.declared
+        for each in described.identities
     }
     return {
         frozenset((service.name, other))
@@ -325,6 +338,27 @@ def docker_pairs(declared: Declared, described: System) -> set[frozenset[str]]:
         for other, networks in joined.items()
         if other != service.name and f"scaffold-unit-to-{service.name}" in networks
     }
+
+
+def test_a_job_that_acts_as_another_is_where_that_one_is_with_its_files_on_both(
+    described: System, on_docker: Declared, in_cluster: Declared
+) -> None:
+    acting = [job for job in described.jobs if job.acts_as]
+    assert {job.name for job in acting} >= {"record"}
+    for job in acting:
+        (other,) = (each for each in described.jobs if each.name == job.acts_as)
+        for key in ("networksAdvanced", "networkMode"):
+            mine, its = containers(on_docker, job)[0].get(key), containers(on_docker, other)[0].get(key)
+            assert without_aliases(mine) == without_aliases(its)
+        assert docker_files(on_docker, job) == docker_files(on_docker, other)
+        assert spec(in_cluster, job)["serviceAccountName"] == other.name
+        for kind in ("Secret", "ConfigMap"):
+            assert cluster_files(in_cluster, job, kind) == cluster_files(in_cluster, other, kind)
+
+
+def without_aliases(networks: Any) -> Any:
+    """Return the networks that a container joins by their names alone."""
+    return [row["name"] for row in networks] if isinstance(networks, list) else networks
 
 
 def test_what_is_called_outside_is_the_same_on_both(
@@ -348,7 +382,7 @@ def test_what_is_called_outside_is_the_same_on_both(
     for each in described.declared:
         blocks = {
             (peer["ipBlock"]["cidr"], int(port["port"]))
-            for policy in policies(in_cluster, each.name)
+            for policy in policies(in_cluster, identity(each))
             for rule in policy.get("egress", [])
             for peer in rule.get("to", [])
             if "ipBlock" in peer
@@ -359,8 +393,8 @@ def test_what_is_called_outside_is_the_same_on_both(
 
 def test_names_are_asked_for_by_who_calls_something_and_by_nobody_else(described: System, in_cluster: Declared) -> None:
     for each in described.declared:
-        calls = bool(each.workload.egress) or any(each.name in described.callers(s) for s in described.services)
-        rules = [rule for policy in policies(in_cluster, each.name) for rule in policy.get("egress", [])]
+        calls = bool(each.workload.egress) or any(identity(each) in described.callers(s) for s in described.services)
+        rules = [rule for policy in policies(in_cluster, identity(each)) for rule in policy.get("egress", [])]
         anywhere = [rule for rule in rules if not rule.get("to")]
         ports = [{(port["port"], port["protocol"]) for port in rule["ports"]} for rule in anywhere]
         assert ports == ([{(53, "UDP"), (53, "TCP")}] if calls else []), each.name
