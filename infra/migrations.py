@@ -11,7 +11,7 @@ ADD_THE_LINE = (
     "add the line `compatible = True` when the release before this one still works on the changed schema, "
     "else `compatible = False`"
 )
-NAMES = ("revision", "down_revision", "compatible")
+NAMES = frozenset({"revision", "down_revision", "branch_labels", "depends_on", "compatible"})
 
 
 class MigrationsError(ValueError):
@@ -37,19 +37,20 @@ def read(folder: Path) -> Mapping[str, Migration]:
     problems: list[str] = []
     for path in sorted((folder / "versions").glob("*.py")):
         try:
-            migration = parse(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, SyntaxError) as error:
-            problems.append(f"{path}{error if isinstance(error, Located) else f': cannot be read: {error}'}")
+            migration = parse(path)
+        except MigrationsError as error:
+            problems += error.problems
             continue
         if migration.revision in found:
             other = places[migration.revision].name
             problems.append(f"{path}: has the revision {migration.revision!r} of {other}: give it one of its own")
         found[migration.revision], places[migration.revision] = migration, path
-    for migration in found.values():
-        problems += [
-            f"{places[migration.revision]}: follows {before!r}, which no file here has: correct down_revision"
+    if not problems:
+        problems = [
+            f"{places[migration.revision]}: follows {before!r}, which no file here has: correct its down_revision"
+            for migration in found.values()
             for before in migration.follows
-            if before not in found and not problems
+            if before not in found
         ]
     if problems:
         raise MigrationsError(problems)
@@ -82,38 +83,36 @@ def head(folder: Path) -> str | None:
     return newest[0] if newest else None
 
 
-class Located(ValueError):
-    """What is wrong in a file, beginning with the line's number."""
-
-
-def parse(source: str) -> Migration:
-    """Return what a migration's source says; raise Located where it does not say so in plain values."""
+def parse(path: Path) -> Migration:
+    """Return what a migration's file says; raise MigrationsError where it does not say so in plain values."""
+    try:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+    except (OSError, UnicodeDecodeError, SyntaxError, ValueError) as error:
+        raise MigrationsError([f"{path}: cannot be read as Python: {error}"]) from None
     said: dict[str, tuple[object, int]] = {}
     last = 0
-    for node in ast.parse(source).body:
+    for node in body:
         if isinstance(node, ast.Assign):
             names = [target.id for target in node.targets if isinstance(target, ast.Name)]
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             names = [node.target.id]
         else:
             continue
-        for name in names:
-            if name in (*NAMES, "branch_labels", "depends_on"):
-                last = node.end_lineno or node.lineno
-            if name in NAMES:
-                said[name] = (literal(node.value), node.lineno)
-    revision, _ = said.get("revision", (None, 0))
+        for name in NAMES.intersection(names):
+            said[name] = (literal(node.value), node.lineno)
+            last = node.end_lineno or node.lineno
+    revision, line = said.get("revision", (None, 1))
     if not isinstance(revision, str) or not revision:
-        raise Located(': says no revision, wanted a line such as `revision = "0042"`')
-    follows, line = said.get("down_revision", (None, 0))
-    before = (follows,) if isinstance(follows, str) else follows or ()
+        raise MigrationsError([f'{path}:{line}: says no revision, wanted a line such as revision = "0042"'])
+    follows, line = said.get("down_revision", (None, 1))
+    before = (follows,) if isinstance(follows, str) else () if follows is None else follows
     if not isinstance(before, tuple | list) or not all(isinstance(one, str) for one in before):
-        raise Located(f":{line}: down_revision is no revision, wanted a string, a tuple of strings or None")
-    compatible, line = said.get("compatible", (None, 0))
+        raise MigrationsError([f"{path}:{line}: down_revision: wanted a revision, a tuple of them, or None"])
     if "compatible" not in said:
-        raise Located(f":{last + 1}: says nothing of compatibility: {ADD_THE_LINE}")
+        raise MigrationsError([f"{path}:{last + 1}: does not say whether it is compatible: {ADD_THE_LINE}"])
+    compatible, line = said["compatible"]
     if not isinstance(compatible, bool):
-        raise Located(f":{line}: `compatible` must be the word True or False itself: {ADD_THE_LINE}")
+        raise MigrationsError([f"{path}:{line}: compatible: wanted True or False, written out: {ADD_THE_LINE}"])
     return Migration(revision, tuple(before), compatible)
 
 

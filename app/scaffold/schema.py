@@ -62,7 +62,7 @@ def undeclared(directory: Path = DIRECTORY) -> list[str]:
         source = path.read_text(encoding="utf-8")
         try:
             declared = isinstance(assigned(source, ("compatible",)).get("compatible"), bool)
-        except ValueError:
+        except (ValueError, SyntaxError):
             declared = False
         if not declared:
             problems.append(f"{directory.name}/versions/{path.name}: {ADD_THE_LINE}")

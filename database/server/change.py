@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from server import scram, sql
 from server.access import SUPERUSER
-from server.wanted import GROUP, Login, Wanted
+from server.wanted import GROUP, RECORDS, Login, Wanted
 
 OWNER_CONNECTIONS = 10
 RESERVED = "pg_use_reserved_connections"
@@ -22,6 +22,7 @@ POWERS = ("super", "createdb", "createrole", "replication", "bypassrls")
 POWER_WORDS = {"super": "SUPERUSER", **{power: power.upper() for power in POWERS[1:]}}
 TABLE_RIGHTS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 SEQUENCE_RIGHTS = frozenset({"SELECT", "USAGE"})
+RECORD_RIGHTS = frozenset({"SELECT"})
 RIGHTS = {"r": TABLE_RIGHTS, "S": SEQUENCE_RIGHTS}
 RELATIONS = {"r": "TABLE", "p": "TABLE", "v": "TABLE", "m": "TABLE", "f": "TABLE", "S": "SEQUENCE"}
 OWNED = {**RELATIONS, "v": "VIEW", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
@@ -179,7 +180,10 @@ def databases(state: State, wanted: Wanted) -> list[Change]:
 
 
 def contents(state: State, wanted: Wanted) -> list[Change]:
-    """Return what makes schema public, what is in it, and what will be made in it, the owner's with DML for the app."""
+    """Return what makes schema public, what is in it, and what will be made in it, the owner's with DML for the app.
+
+    The records of schema and releases are the exception, which the app may only read.
+    """
     changes = []
     owner = wanted.owner.name
     nobody: dict[str, Iterable[str]] = {PUBLIC: (), **{login.name: () for login in wanted.app}}
@@ -196,7 +200,8 @@ def contents(state: State, wanted: Wanted) -> list[Change]:
         if item["owner"] != owner and not item["follows"]:
             statement = f"ALTER {OWNED[kind]} {target} OWNER TO {sql.name(owner)}"
             changes.append(Change(f"gave {words} to {owner}", statement))
-        want = {**nobody, GROUP: SEQUENCE_RIGHTS if kind == "S" else TABLE_RIGHTS}
+        usual = SEQUENCE_RIGHTS if kind == "S" else TABLE_RIGHTS
+        want = {**nobody, GROUP: RECORD_RIGHTS if item["name"] in RECORDS else usual}
         changes += rights(f"{RELATIONS[kind]} {target}", words, item["acl"], want)
     for item in state["routines"]:
         if item["owner"] != owner:

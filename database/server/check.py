@@ -11,6 +11,7 @@ from server import finding, line, psql, setting, sql, url
 from server.error import StopError
 from server.finding import Finding
 from server.url import Target
+from server.wanted import RECORDS
 
 OWNER_SETTING, APP_SETTING = "DATABASE_URL", "APP_DATABASE_URL"
 LIMITS = "SET statement_timeout = '15s'; SET lock_timeout = '5s';\n"
@@ -110,6 +111,7 @@ def app_facts(owner: Target, app: Target, *, ddl: bool) -> dict[str, Any]:
 
 def app_query(owner: str) -> str:
     """Return the query that the app's own session answers about its rights."""
+    records = sql.array(sorted(RECORDS))
     return f"""
 SELECT json_build_object(
     'app_powers', (
@@ -132,11 +134,14 @@ SELECT json_build_object(
         SELECT coalesce(json_agg(relname), '[]') FROM (
             SELECT relname FROM pg_class
             WHERE relnamespace = 'public'::regnamespace AND CASE
+                WHEN relname = ANY ({records}) THEN relkind <> 'S' AND NOT has_table_privilege(oid, 'SELECT')
                 WHEN relkind IN ('r', 'p') THEN NOT (has_table_privilege(oid, 'SELECT') AND
                     has_table_privilege(oid, 'INSERT') AND has_table_privilege(oid, 'UPDATE') AND
                     has_table_privilege(oid, 'DELETE'))
                 WHEN relkind = 'S' THEN NOT has_sequence_privilege(oid, 'USAGE') ELSE false END
-            ORDER BY 1 LIMIT {LISTED}) listed));
+            ORDER BY 1 LIMIT {LISTED}) listed),
+    'app_writes_all', NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+        AND pg_has_role(current_user, 'pg_write_all_data', 'USAGE'));
 """  # noqa: S608 - names are quoted by sql
 
 

@@ -78,6 +78,10 @@ def app(facts: Mapping[str, Any]) -> list[Finding]:
     if facts["app_in_owner"]:
         message = f"{user} is a member of {owner_name}, and so may do all that the owner may"
         found.append(Finding("app-in-owner", message, f"as administrator: REVOKE {above} FROM {role}"))
+    if facts["app_writes_all"]:
+        # What is granted on the records themselves, every upgrade takes away; a membership it cannot.
+        message = f"{user} is a member of pg_write_all_data, and so may write the records of schema and releases"
+        found.append(Finding("app-writes-records", message, f"as administrator: REVOKE pg_write_all_data FROM {role}"))
     if facts["app_schema_create"] or facts["app_database_create"]:
         target = "SCHEMA public" if facts["app_schema_create"] else f"DATABASE {sql.name(facts['database'])}"
         message = f"{user} may create objects in {target}, wanted no DDL for the app"

@@ -12,6 +12,8 @@ from server.error import StopError
 
 GROUP = "app"
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+# What migrations write about schema and releases: were the app to write there, it could say what it liked of both.
+RECORDS = frozenset({"alembic_version", "releases", "releases_id_seq", "schema_steps"})
 TAKEN = frozenset({"postgres", "public", "none", "template0", "template1", GROUP})
 
 

@@ -35,7 +35,8 @@ def managed(shared: Any) -> Iterator[Any]:
         "ALTER SCHEMA public OWNER TO boss; GRANT USAGE ON SCHEMA public TO clerk; SET ROLE boss;"
         "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO clerk;"
         "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO clerk;"
-        "CREATE TABLE thing (id bigserial)",
+        "CREATE TABLE thing (id bigserial); CREATE TABLE releases (id serial);"
+        "REVOKE INSERT, UPDATE, DELETE ON releases FROM clerk; REVOKE USAGE ON SEQUENCE releases_id_seq FROM clerk",
         database="managed",
     )
     yield shared
@@ -68,6 +69,8 @@ def test_the_roles_that_the_roles_job_makes_pass_too(shared: Any, passwords: dic
         (["REVOKE CONNECT ON DATABASE managed FROM PUBLIC"], {"app-connect-denied"}),
         (["GRANT boss TO clerk"], {"app-in-owner", "app-with-ddl"}),
         (["GRANT CREATE ON DATABASE managed TO clerk"], {"app-with-ddl"}),
+        (["GRANT pg_write_all_data TO clerk"], {"app-writes-records"}),
+        (["REVOKE SELECT ON releases FROM clerk"], {"app-without-dml"}),
         (
             [
                 "GRANT CREATE ON SCHEMA public TO PUBLIC",

@@ -130,6 +130,33 @@ def test_what_was_changed_by_hand_is_repaired(shared: Any, document: Document, p
     assert undone.returncode == 0, undone.stderr
 
 
+def test_the_records_of_schema_and_releases_are_for_reading_alone(
+    shared: Any, document: Document, passwords: dict[str, str]
+) -> None:
+    made = (
+        "CREATE TABLE alembic_version (version_num text); CREATE TABLE schema_steps (revision text);"
+        "CREATE TABLE releases (id serial, outcome text); INSERT INTO releases (outcome) VALUES ('serving')"
+    )
+    assert shared.over_tcp("owner", passwords["owner"], made).returncode == 0
+    try:
+        said = [item["event"] for item in shared.roles(document())]
+        assert "revoked DELETE, INSERT, UPDATE on table releases from app" in said
+        assert "revoked USAGE on sequence releases_id_seq from app" in said
+        assert [item["event"] for item in shared.roles(document())] == [UNCHANGED]
+        for user in ("app_a", "app_b"):
+            read = shared.over_tcp(user, passwords[user], "SELECT outcome FROM releases")
+            assert read.stdout.strip() == "serving", read.stderr
+            for statement in (
+                "INSERT INTO alembic_version VALUES ('9')", "UPDATE schema_steps SET revision = '9'",
+                "DELETE FROM schema_steps", "UPDATE releases SET outcome = 'mine'", "DELETE FROM releases",
+                "TRUNCATE releases", "SELECT nextval('releases_id_seq')",
+            ):  # fmt: skip
+                refused = shared.over_tcp(user, passwords[user], statement)
+                assert "permission denied" in refused.stderr, f"{user} could: {statement}"
+    finally:
+        shared.over_tcp("owner", passwords["owner"], "DROP TABLE alembic_version, schema_steps, releases")
+
+
 def test_what_the_app_left_with_its_own_role_is_taken_back(
     shared: Any, document: Document, passwords: dict[str, str]
 ) -> None:
