@@ -38,7 +38,7 @@ def of(
         "release": serving.release,
         "digest": serving.digest,
         **pinned,
-        "releases": pulumi.Output.unsecret(kept.apply(lambda every: [told(each) for each in every])),
+        "releases": pulumi.Output.unsecret(kept.apply(lambda every: {each.release: told(each) for each in every})),
         history.OUTPUT: pulumi.Output.secret(kept.apply(bundle.written)),
     }
 
@@ -63,14 +63,9 @@ def releases(
     return pulumi.Output.all(serving.release, serving.digest, bundle.document(made)).apply(kept)
 
 
-def told(kept: Kept) -> dict[str, str]:
-    """Return what everybody may know of a kept release."""
+def told(kept: Kept) -> str:
+    """Return what everybody may know of a kept release, on one line."""
     image = kept.document["serve"]["image"]
-    return {
-        "release": kept.release,
-        "madeAt": kept.made_at,
-        "revision": kept.revision,
-        "image": f"{image['name']}:{image['tag']}",
-        "digest": kept.digest,
-        "schema": kept.steps[-1].revision if kept.steps else "",
-    }
+    schema = kept.steps[-1].revision if kept.steps else "none"
+    words = [kept.made_at, f"{image['name']}:{image['tag']}", f"schema {schema}", kept.revision]
+    return " ".join(word for word in words if word)

@@ -9,7 +9,6 @@ import pulumi
 
 from infra import bundle
 from infra.bundle import Bundle, Kept
-from infra.steps import Step
 
 UNPIN = "go on with what is in the clone: pulumi config rm release (or make unpin)"
 
@@ -49,24 +48,22 @@ def downgrade(
     Raise RefusedError where it has to be and that is not allowed. `history` is newest first, and its newest bundle
     stands for the schema as it is: the migration itself looks at the database once more.
     """
-    newest = history[0]
-    after = missing(kept.steps, newest.steps)
-    breaking = [step.revision for step in after if not step.compatible]
-    if not breaking or not kept.steps:
+    broken = breaking(kept, history)
+    if not broken or not kept.steps:
         return None
     head = kept.steps[-1].revision
     if not allowed:
         raise RefusedError(
             f"release {kept.release} knows the schema up to revision {head} and cannot live with what came after "
-            f"({', '.join(breaking)}: not declared compatible)",
+            f"({', '.join(broken)}: not declared compatible)",
             "Take the schema back first, through the newer image, and lose what only the newer schema holds: "
             "make rollback ARGS='--with-downgrade' (or pulumi config set releaseDowngrade true); or restore a backup "
             f"from before; or {UNPIN}",
         )
-    return Downgrade(bundle.restored(newest, today, credentials), head)
+    return Downgrade(bundle.restored(history[0], today, credentials), head)
 
 
-def missing(known: Sequence[Step], newer: Sequence[Step]) -> list[Step]:
-    """Return the steps of a newer release that an older one does not know, oldest first."""
-    revisions = {step.revision for step in known}
-    return [step for step in newer if step.revision not in revisions]
+def breaking(kept: Kept, history: Sequence[Kept]) -> list[str]:
+    """Return the revisions of the newest release that a kept one can neither know nor live with, oldest first."""
+    known = {step.revision for step in kept.steps}
+    return [step.revision for step in history[0].steps if step.revision not in known and not step.compatible]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from operate.flag import Flag, Order
 from operate.request import Request, prepared
 from operate.stack import Stack
 from setup.facts import Facts
@@ -46,6 +47,12 @@ class Platform(Protocol):
 
     def down(self, request: Request) -> int:
         """Stop everything in order, and keep the data."""
+
+    def maintenance(self, request: Request, order: Order) -> Flag | None:
+        """Turn a maintenance on or off at every gateway, or look; return the one that is on then."""
+
+    def ledger(self, request: Request) -> tuple[list[str], bool]:
+        """Return the ledger of releases, line by line, or why nobody told it; and whether it was told."""
 
     def migrate(self, request: Request) -> int:
         """Run the migrations of the serving release once more, and return their exit code."""

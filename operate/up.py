@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from operate import platforms
+from operate import kept, platforms
 from operate import stack as stacks
 from operate.request import Request
 from operate.stack import Stack
@@ -20,19 +20,37 @@ def run(request: Request) -> int:
     with request.alone():
         prepared = ready(request)
         stack = stacks.get_open(request.stack, request.places, prepared, request.terminal)
-        mend(request, stack)
-        code = stack.pulumi("up", "--yes", "--skip-preview", *request.arguments)
-        if code != 0:
-            request.terminal.say()
-            request.terminal.say(
-                f"`pulumi up` ended with exit code {code}. What it said above names the cause. "
-                f"To look further: make logs STACK={request.stack}, make status STACK={request.stack}; "
-                "once it is mended, make up goes on from here."
-            )
-            return code
-        platforms.of(request).settle(request, stack)
-        tell(request, stack)
+        return update(request, stack, *request.arguments)
+
+
+def update(request: Request, stack: Stack, *arguments: str) -> int:
+    """Mend what a killed run left, run `pulumi up`, say where the site is, and return Pulumi's exit code."""
+    say_what_runs(request)
+    mend(request, stack)
+    code = stack.pulumi("up", "--yes", "--skip-preview", *arguments)
+    if code != 0:
+        request.terminal.say()
+        request.terminal.say(
+            f"`pulumi up` ended with exit code {code}. What it said above names the cause. "
+            f"To look further: make logs STACK={request.stack}, make status STACK={request.stack}; "
+            "once it is mended, make up goes on from here."
+        )
+        say_what_runs(request)
+        return code
+    platforms.of(request).settle(request, stack)
+    tell(request, stack)
+    say_what_runs(request)
     return 0
+
+
+def say_what_runs(request: Request) -> None:
+    """Say so where it is not what is in the clone."""
+    pinned = kept.pinned(request)
+    if pinned:
+        request.terminal.note(
+            f"the stack is pinned to the release {pinned}, and nothing of the clone is built; "
+            f"{kept.unpin_words(request.stack)}"
+        )
 
 
 def ready(request: Request) -> Prepared:

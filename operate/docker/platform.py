@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from operate.docker.down import run as down
+from operate.docker.images import prune
+from operate.docker.ledger import run as ledger
 from operate.docker.logs import run as logs
+from operate.docker.maintenance import run as maintenance
 from operate.docker.migrate import run as migrate
 from operate.docker.obstacles import of_stack as obstacles
 from operate.docker.remains import take_away
@@ -16,7 +19,8 @@ from setup.prepare import Prepared
 from setup.problem import Problem
 
 __all__ = [
-    "beforehand", "down", "handed", "logs", "mend", "migrate", "obstacles", "ready", "settle", "status", "take_away",
+    "beforehand", "down", "handed", "ledger", "logs", "maintenance", "mend", "migrate", "obstacles", "ready", "settle",
+    "status", "take_away",
 ]  # fmt: skip
 
 
@@ -35,5 +39,6 @@ def ready(_request: Request, done: Prepared) -> Prepared:
     return done
 
 
-def settle(_request: Request, _stack: Stack) -> None:
-    """Do nothing: whatever a killed run left was in the way, and is gone."""
+def settle(request: Request, stack: Stack) -> None:
+    """Remove the images of releases that are not kept any more; whatever a killed run left was in the way."""
+    prune(request, stack)

@@ -31,41 +31,53 @@ def run(request: Request) -> int:
     with request.alone(), reached(request) as cluster:
         job = choose(cluster.objects(JOB), cluster.objects(DEPLOYMENT), request.stack)
         request.terminal.say(f"Running {name_of(job)} again.")
-        name = name_of(cluster.client.post(JOB.collection(cluster.namespace), again(job)))
-        try:
-            with request.terminal.step("migrate", "waiting for its pod") as step:
-                code = wait(cluster, name, step)
-                step.outcome = f"exit code {code}"
-            for line in said_by(cluster, name):
-                request.terminal.say(line)
-        finally:
-            patiently(partial(strays.remove, cluster, JOB, name))
+        lines, code = carried_out(request, cluster, again(job), "migrate")
+        for line in lines:
+            request.terminal.say(line)
         request.terminal.say(said_of(code))
     return code
 
 
-def choose(jobs: Sequence[Object], deployments: Sequence[Object], stack: str) -> Object:
-    """Return the migration job of the release that serves; raise Problem where there is none."""
+def carried_out(request: Request, cluster: Cluster, job: Object, title: str) -> tuple[list[str], int]:
+    """Make a job, and return what it said and its exit code once it has ended; it is removed in any case."""
+    name = name_of(cluster.client.post(JOB.collection(cluster.namespace), job))
+    try:
+        with request.terminal.step(title, "waiting for its pod") as step:
+            code = wait(cluster, name, step)
+            step.outcome = f"exit code {code}"
+        return said_by(cluster, name), code
+    finally:
+        patiently(partial(strays.remove, cluster, JOB, name))
+
+
+def choose(jobs: Sequence[Object], deployments: Sequence[Object], stack: str, service: str = MIGRATE) -> Object:
+    """Return the job of the release that serves, the migration where no other is named; raise Problem for none."""
     serving = {
         label_of(each, RELEASE)
         for each in deployments
         if label_of(each, RELEASE) and (each.get("status") or {}).get("readyReplicas")
     }
-    migrations = [job for job in jobs if label_of(job, SERVICE) == MIGRATE]
+    migrations = [job for job in jobs if label_of(job, SERVICE) == service]
     fitting = [job for job in migrations if label_of(job, RELEASE) in serving]
     fitting = fitting or (migrations if len(migrations) == 1 else [])
     if not fitting:
         raise Problem(
-            f"The stack {stack} has no migration job to run again"
+            f"The stack {stack} has no job {service} to run again"
             + (" for a release that serves." if migrations else "."),
             f"make up STACK={stack} runs the migrations of its release",
         )
     return fitting[0]
 
 
-def again(job: Object) -> dict[str, Any]:
-    """Return a job like the one that has run, under a name that the cluster makes up, and removed by it in the end."""
+def again(job: Object, command: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a job like the one that has run, under a name that the cluster makes up, and removed by it in the end.
+
+    It has the same command where no other is given.
+    """
     template = job["spec"]["template"]
+    spec = dict(template["spec"])
+    if command:
+        spec["containers"] = [{**container, "args": list(command)} for container in spec["containers"]]
     meta = template.get("metadata") or {}
     carried = {key: value for key, value in (meta.get("labels") or {}).items() if key not in ITS_OWN}
     return {
@@ -82,7 +94,7 @@ def again(job: Object) -> dict[str, Any]:
             "ttlSecondsAfterFinished": KEPT_SECONDS,
             "template": {
                 "metadata": {"labels": carried, "annotations": dict(meta.get("annotations") or {})},
-                "spec": template["spec"],
+                "spec": spec,
             },
         },
     }

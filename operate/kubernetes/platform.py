@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from operate.flag import Flag, Order
 from operate.kubernetes import local
 from operate.kubernetes.local import handed, ready
 from operate.request import Request, packages
@@ -14,7 +15,8 @@ from setup.facts import Facts
 from setup.problem import Problem
 
 __all__ = [
-    "beforehand", "down", "handed", "logs", "mend", "migrate", "obstacles", "ready", "settle", "status", "take_away",
+    "beforehand", "down", "handed", "ledger", "logs", "maintenance", "mend", "migrate", "obstacles", "ready", "settle",
+    "status", "take_away",
 ]  # fmt: skip
 
 
@@ -79,6 +81,22 @@ def down(request: Request) -> int:
     from operate.kubernetes.down import run as stop
 
     return stop(request)
+
+
+def ledger(request: Request) -> tuple[list[str], bool]:
+    """Have a job read the ledger."""
+    packages(request)
+    from operate.kubernetes.ledger import run as read
+
+    return read(request)
+
+
+def maintenance(request: Request, order: Order) -> Flag | None:
+    """Tell the ConfigMap, and wait for the gateways."""
+    packages(request)
+    from operate.kubernetes.maintenance import run as turn
+
+    return turn(request, order)
 
 
 def migrate(request: Request) -> int:
