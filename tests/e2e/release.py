@@ -13,6 +13,7 @@ from alembic import op
 
 revision = "ffffffffffff"
 down_revision = "{head}"
+compatible = True
 
 
 def upgrade() -> None:

@@ -159,9 +159,19 @@ def copy_program(folder: Path) -> None:
     (folder / "Pulumi.yaml").write_text(renamed)
 
 
-def new_site(folder: Path, stack: str, differing: Mapping[str, str | None] | None = None) -> Site:
-    """Make a stack with its own state and settings; nothing runs yet. A setting that differs as None is left out."""
+def new_site(
+    folder: Path,
+    stack: str,
+    differing: Mapping[str, str | None] | None = None,
+    alter: Callable[[Path], None] | None = None,
+) -> Site:
+    """Make a stack with its own state and settings; nothing runs yet. A setting that differs as None is left out.
+
+    `alter` may change the copied program first.
+    """
     copy_program(folder / "program")
+    if alter:
+        alter(folder / "program")
     (folder / "state").mkdir()
     passphrase = os.urandom(16).hex()
     (folder / "passphrase").write_text(passphrase)
