@@ -1,4 +1,4 @@
-"""python3 -m watcher serve | apply DIRECTORY | switch | status"""
+"""python3 -m watcher serve | apply DIRECTORY | switch | maintenance FLAG|off | status"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from watcher.layout import Layout
 
-USAGE = "usage: python3 -m watcher serve | apply DIRECTORY | switch | status"
+USAGE = "usage: python3 -m watcher serve | apply DIRECTORY | switch | maintenance FLAG|off | status"
 
 
 def main(arguments: list[str]) -> int:
@@ -28,11 +28,29 @@ def main(arguments: list[str]) -> int:
             from watcher import switch
 
             return switch.run(os.environ, layout)
+        case ["maintenance", given]:
+            return maintenance(layout, given)
         case ["status"]:
             return status(layout)
         case _:
             print(USAGE, file=sys.stderr)
             return 2
+
+
+def maintenance(layout: Layout, given: str) -> int:
+    """Begin the maintenance that a JSON text describes, or end it (`off`); return the exit status."""
+    from watcher import asking, journal
+
+    try:
+        if given == "off":
+            asking.ask(layout, "DELETE", "/maintenance")
+        else:
+            asking.ask(layout, "PUT", "/maintenance", asking.parsed(given))
+    except asking.JobError as error:
+        journal.error("the maintenance was not changed", problem=str(error))
+        return 1
+    journal.info("the maintenance is " + ("off" if given == "off" else "on"))
+    return 0
 
 
 def status(layout: Layout) -> int:

@@ -31,6 +31,14 @@ def ask(layout: Layout, method: str, path: str, document: object = None, timeout
     return answer.document()
 
 
+def parsed(text: str) -> Any:
+    """Return the JSON in a text; raise JobError."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise JobError(f"what was given is not JSON: {error}") from error
+
+
 def words(answer: Answer) -> str:
     """Return what the control said is wrong."""
     document = answer.document()

@@ -61,6 +61,7 @@ def render(settings: Settings, template: str, surroundings: Surroundings) -> str
         "answer_readyz": answer(settings, "/readyz"),
     }
     values["own_locations"] = own_locations(settings)
+    values["few_words"] = lines(12, few_words(settings))
     digest = hashlib.sha256((template + repr(sorted(values.items()))).encode()).hexdigest()[:16]
     return NginxTemplate(template).substitute(values, digest=digest)
 
@@ -97,9 +98,9 @@ def hsts(settings: Settings) -> list[str]:
     return [f'add_header Strict-Transport-Security "max-age={settings.hsts_max_age}" always;']
 
 
-def own_locations(settings: Settings) -> str:
-    """Return the locations that every server has; headers are repeated, since a location with its own inherits none."""
-    headers = [
+def headers(settings: Settings) -> list[str]:
+    """Return the headers of what the gateway says itself; a location that has some of its own inherits none."""
+    return [
         "add_header X-Request-ID $request_name always;",
         *hsts(settings),
         "add_header Cache-Control no-store always;",
@@ -110,10 +111,18 @@ def own_locations(settings: Settings) -> str:
         'add_header Cross-Origin-Opener-Policy "same-origin" always;',
         'add_header Cross-Origin-Resource-Policy "same-origin" always;',
     ]
-    few_words = [*headers, "add_header Content-Security-Policy \"default-src 'none'; frame-ancestors 'none'\" always;"]
+
+
+def few_words(settings: Settings) -> list[str]:
+    """Return the headers of an answer that is no page."""
+    policy = "add_header Content-Security-Policy \"default-src 'none'; frame-ancestors 'none'\" always;"
+    return [*headers(settings), policy]
+
+
+def own_locations(settings: Settings) -> str:
+    """Return the locations that every server has."""
     page = [
-        *headers,
-        f"add_header Retry-After {settings.retry_after} always;",
+        *headers(settings),
         "add_header Vary Accept always;",
         "add_header Content-Security-Policy \"default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\" always;",
@@ -122,9 +131,20 @@ def own_locations(settings: Settings) -> str:
     blocks = [
         (
             "location = /gateway/healthz",
-            ["access_log off;", *few_words, "default_type text/plain;", 'return 200 "ok\\n";'],
+            ["access_log off;", *few_words(settings), "default_type text/plain;", 'return 200 "ok\\n";'],
         ),
-        ("location ^~ /gateway/", [*few_words, "default_type text/plain;", 'return 404 "404 Not Found\\n";']),
+        (
+            "location = /gateway/maintenance",
+            [
+                "access_log off;",
+                *few_words(settings),
+                'content_by_lua_block { require("gateway.maintenance").say() }',
+            ],
+        ),
+        (
+            "location ^~ /gateway/",
+            [*few_words(settings), "default_type text/plain;", 'return 404 "404 Not Found\\n";'],
+        ),
         (
             "location = /.gateway/unavailable",
             [
@@ -138,7 +158,7 @@ def own_locations(settings: Settings) -> str:
         ),
         (
             "location = /.gateway/refused",
-            ["internal;", *few_words, 'content_by_lua_block { require("gateway.refusal").serve() }'],
+            ["internal;", *few_words(settings), 'content_by_lua_block { require("gateway.refusal").serve() }'],
         ),
     ]
     return "\n".join(f"        {opening} {{\n{lines(12, body)}\n        }}" for opening, body in blocks)

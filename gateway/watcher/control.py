@@ -76,10 +76,15 @@ def act(request: Request, gateway: Gateway) -> tuple[int, str, str]:
                 return document(gateway.put_files(parse(request.body)))
             case "PUT", "/upstream":
                 return document(gateway.put_upstream(parse(request.body)))
-            case _, "/status" | "/metrics" | "/files" | "/upstream":
+            case "PUT", "/maintenance":
+                return document(gateway.put_maintenance(parse(request.body)))
+            case "DELETE", "/maintenance":
+                return document(gateway.put_maintenance(None))
+            case _, "/status" | "/metrics" | "/files" | "/upstream" | "/maintenance":
                 return problem(405, f"{request.method} is not known on {request.path}")
             case _:
-                return problem(404, "known are GET /status, GET /metrics, PUT /files and PUT /upstream")
+                known = "GET /status, GET /metrics, PUT /files, PUT /upstream, PUT /maintenance and DELETE /maintenance"
+                return problem(404, f"known are {known}")
     except Refused as refusal:
         journal.warning("a change was refused", path=request.path, problem=str(refusal))
         return problem(refusal.status, str(refusal))

@@ -26,6 +26,12 @@ def write(path: Path, text: str) -> None:
     sync_directory(path.parent)
 
 
+def remove(path: Path) -> None:
+    """Remove a file so that a crash does not bring it back; one that is gone already is fine. Raise OSError."""
+    path.unlink(missing_ok=True)
+    sync_directory(path.parent)
+
+
 def link(path: Path, target: Path) -> None:
     """Point a symbolic link at a target, in one step. Raise OSError."""
     temporary = path.with_name(f".{path.name}.new")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from dataclasses import replace
 from typing import Any
 
-from watcher import configuration, durable, files, journal, settings, upstream
+from watcher import configuration, durable, files, journal, maintenance, settings, upstream
 from watcher.files import Files, Store
 from watcher.layout import Layout
+from watcher.maintenance import Flag, FlagError
 from watcher.nginx import Nginx, NginxError
 from watcher.resolver import Resolver
 from watcher.settings import Settings, SettingsError
@@ -49,6 +51,8 @@ class Gateway:
         self._upstream = Upstream()
         self._settings = Settings()
         self._problem = ""
+        self._flag: Flag | None = None
+        self._flag_read = ""
         self._template = (layout.image / "nginx.conf.tmpl").read_text(encoding="utf-8")
         self._surroundings = configuration.Surroundings("", "", "", "", ())
         self._digest = ""
@@ -64,6 +68,7 @@ class Gateway:
             for directory in (self.layout.runtime, self.layout.spool):
                 directory.mkdir(mode=0o700, exist_ok=True)
             self._store.prepare()
+            self._take_up_flag()
             self._surroundings = configuration.Surroundings(
                 runtime=str(self.layout.runtime),
                 spool=str(self.layout.spool),
@@ -83,7 +88,8 @@ class Gateway:
             self.nginx.await_configuration(self._digest, START_TIMEOUT)
             self._started = True
             self._push_peers()
-        journal.info("serving", files=self._store.current(), **self._upstream.document())
+        on = {"maintenance": self._flag.id} if self._flag else {}
+        journal.info("serving", files=self._store.current(), **self._upstream.document(), **on)
 
     def _stored_settings(self) -> Settings:
         try:
@@ -170,6 +176,7 @@ class Gateway:
                 self.nginx.reload(self._digest)
             raise Refused(422, f"nginx did not take the configuration, and the former one is kept: {error}") from error
         self._settings, self._problem = wanted, ""
+        self._write_planned_page(self._flag)
         self._store.prune()
         journal.info("files are in use", files=fresh.digest, reloaded=reload)
         # Kubernetes names the peers in the settings; Docker's switch tells them.
@@ -190,6 +197,87 @@ class Gateway:
     def _install(self, rendered: str) -> None:
         durable.write(self.layout.configuration, rendered)
         self._digest = configuration.digest_of(rendered)
+
+    # -- A maintenance on purpose
+
+    def put_maintenance(self, given: object) -> dict[str, Any]:
+        """Have everybody get the page from now on, or nobody any more; raise Refused, in which case all is as before.
+
+        Kept before Nginx is told: what a person was told is on stays on, whatever is killed after it.
+        """
+        with self._lock:
+            if not os.access(self.layout.flag_file.parent, os.W_OK):
+                raise Refused(409, "a maintenance is told by a ConfigMap here, and read from it")
+            try:
+                wanted = maintenance.check(given) if given is not None else None
+            except FlagError as error:
+                raise Refused(422, str(error)) from error
+            former = self._flag
+            try:
+                self._keep_flag(wanted)
+                self._use_flag(wanted, maintenance.text(wanted) if wanted else "")
+            except (OSError, NginxError) as error:
+                with contextlib.suppress(OSError, NginxError):
+                    self._keep_flag(former)
+                    self._use_flag(former, maintenance.text(former) if former else "")
+                raise Refused(503, f"maintenance: {error}; what was so before holds") from error
+            return {"maintenance": wanted.document() if wanted else None}
+
+    def follow_flag(self) -> None:
+        """Do what the file says, where it says something new; called every second."""
+        with self._lock:
+            if self._stopping or (said := self._said_of_flag()) in (None, self._flag_read):
+                return
+            try:
+                self._use_flag(maintenance.parse(said) if said else None, said)
+            except FlagError as error:
+                self._flag_read = said
+                journal.error("the maintenance cannot be used; what was so before holds", problem=str(error))
+            except (OSError, NginxError) as error:
+                journal.warning("nginx was not told of the maintenance, and will be", problem=str(error))
+
+    def _take_up_flag(self) -> None:
+        """Know the maintenance before Nginx starts: there is no moment at which it lets visitors in."""
+        self.layout.flag_file.parent.mkdir(exist_ok=True)
+        said = self._flag_read = self._said_of_flag() or ""
+        try:
+            self._flag = maintenance.parse(said) if said else None
+        except FlagError as error:
+            journal.error("the stored maintenance cannot be used", problem=str(error))
+        self._write_planned_page(self._flag)
+        durable.write(self.layout.flag, maintenance.nginx_text(self._flag))
+
+    def _said_of_flag(self) -> str | None:
+        """Return what the file says, nothing where there is none, or None where it cannot be read."""
+        try:
+            return self.layout.flag_file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            journal.warning("the maintenance cannot be read", problem=str(error))
+            return None
+
+    def _keep_flag(self, wanted: Flag | None) -> None:
+        if wanted:
+            durable.write(self.layout.flag_file, maintenance.text(wanted))
+        else:
+            durable.remove(self.layout.flag_file)
+
+    def _use_flag(self, wanted: Flag | None, said: str) -> None:
+        """Tell Nginx; raise OSError, NginxError. The page first: whoever is sent to it finds it."""
+        self._write_planned_page(wanted)
+        text = maintenance.nginx_text(wanted)
+        durable.write(self.layout.flag, text)
+        self.nginx.put_flag(text)
+        self._flag, self._flag_read = wanted, said
+        if wanted:
+            journal.info("a maintenance is on", maintenance=wanted.id, expected=wanted.expected, allow=wanted.allow)
+        else:
+            journal.info("no maintenance is on")
+
+    def _write_planned_page(self, wanted: Flag | None) -> None:
+        if wanted:
+            durable.write(self.layout.planned_page, maintenance.page(self._store.read().page, wanted))
 
     # -- The upstream
 
@@ -296,7 +384,10 @@ class Gateway:
             "problem": self._problem,
             "nginx": {"pid": self.nginx.pid, "workers": sorted(self.nginx.workers()), "configuration": self._digest},
             "requests": {name: counters.get(name, 0) for name in ("1xx", "2xx", "3xx", "4xx", "5xx")},
+            "maintenance": self._flag.document() if self._flag else None,
             "maintenance_pages": counters.get("pages", 0),
+            "maintenance_pages_planned": counters.get("planned", 0),
+            "maintenance_bypassed": counters.get("bypassed", 0),
         }
 
     def metrics(self) -> str:
@@ -307,6 +398,12 @@ class Gateway:
         lines += [
             "# TYPE gateway_maintenance_pages_total counter",
             f"gateway_maintenance_pages_total {now['maintenance_pages']}",
+            "# TYPE gateway_maintenance_pages_planned_total counter",
+            f"gateway_maintenance_pages_planned_total {now['maintenance_pages_planned']}",
+            "# TYPE gateway_maintenance_bypassed_total counter",
+            f"gateway_maintenance_bypassed_total {now['maintenance_bypassed']}",
+            "# TYPE gateway_maintenance_on gauge",
+            f"gateway_maintenance_on {int(now['maintenance'] is not None)}",
             "# TYPE gateway_peer_addresses gauge",
             f"gateway_peer_addresses {sum(len(found) for found in now['addresses'].values())}",
             "# TYPE gateway_release_info gauge",

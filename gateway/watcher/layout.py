@@ -29,6 +29,11 @@ class Layout:
         return self.state / "upstream.json"
 
     @property
+    def flag_file(self) -> Path:
+        """The maintenance that is on; absent while none is. In a cluster its folder is a mounted ConfigMap."""
+        return self.state / "flag" / "maintenance.json"
+
+    @property
     def current(self) -> Path:
         """A link to the generation of files in use."""
         return self.state / "current"
@@ -52,6 +57,16 @@ class Layout:
     def peers(self) -> Path:
         """The addresses a starting Nginx begins with."""
         return self.runtime / "peers"
+
+    @property
+    def flag(self) -> Path:
+        """What a starting Nginx is told of the maintenance."""
+        return self.runtime / "flag"
+
+    @property
+    def planned_page(self) -> Path:
+        """The page with the maintenance's own message."""
+        return self.runtime / "planned.html"
 
     @property
     def nginx_socket(self) -> Path:

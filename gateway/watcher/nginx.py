@@ -177,12 +177,19 @@ class Nginx:
 
     def put_peers(self, text: str) -> None:
         """Tell every worker which addresses serve, and wait until they know; raise NginxError."""
+        self._put("/peers", text, "the addresses")
+
+    def put_flag(self, text: str) -> None:
+        """Tell every worker whether a maintenance is on, and wait until they know; raise NginxError."""
+        self._put("/flag", text, "the maintenance")
+
+    def _put(self, path: str, text: str, what: str) -> None:
         try:
-            answer = exchange(self._layout.nginx_socket, "PUT", "/peers", body=text.encode(), timeout=3)
+            answer = exchange(self._layout.nginx_socket, "PUT", path, body=text.encode(), timeout=3)
         except ExchangeError as error:
-            raise NginxError(f"nginx was not told the addresses: {error}") from error
+            raise NginxError(f"nginx was not told {what}: {error}") from error
         if answer.status != 200 or answer.body != text.encode():
-            raise NginxError(f"nginx did not take the addresses: status {answer.status}")
+            raise NginxError(f"nginx did not take {what}: status {answer.status}")
 
     def take_leave(self) -> None:
         """Have each answer close its client's connection from now on; raise NginxError."""

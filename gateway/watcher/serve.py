@@ -38,6 +38,7 @@ def run(variables: Mapping[str, str], layout: Layout) -> int:
             part(gateway, farewell_seconds)
             return stop(gateway, stop_timeout)
         gateway.supervise()
+        gateway.follow_flag()
         gateway.nginx.reap_orphans()
 
 

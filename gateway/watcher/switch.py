@@ -88,7 +88,7 @@ def perform(wanted: Plan, layout: Layout) -> None:
     previous = {key: former[key] for key in ("release", "peers", "site_url") if former[key] is not None}
     try:
         asking.ask(layout, "PUT", "/upstream", wanted.target.document())
-        through(wanted)
+        through(wanted, layout)
     except BaseException as error:
         put_back(layout, previous, error)
         raise
@@ -141,7 +141,7 @@ def warm(wanted: Plan, peer: Peer, until: float) -> None:
         retry(answers, until, f"{peer}: {path}: no good answer within {wanted.ready_timeout:g} s")
 
 
-def through(wanted: Plan) -> None:
+def through(wanted: Plan, layout: Layout) -> None:
     """Wait until the gateway answers as the wanted release, as often as there are peers; raise JobError."""
     timeout = min(LONGEST_THROUGH, wanted.ready_timeout)
     until = time.monotonic() + timeout
@@ -156,6 +156,8 @@ def through(wanted: Plan) -> None:
 
         def answers(path: str = path) -> str:
             answer = get(wanted.gateway, path, wanted.site_url, WARM_TIMEOUT)
+            if answer.status == 503 and asking.ask(layout, "GET", "/status")["maintenance"]:
+                return ""  # everybody gets the page on purpose; the peers themselves have answered this path
             return f"it answered {answer.status}" if answer.status >= 500 or answer.status == 421 else ""
 
         retry(answers, until, f"{where}: {path}: no good answer within {timeout:g} s")

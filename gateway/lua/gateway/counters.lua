@@ -6,7 +6,7 @@ local M = {}
 
 local NAMES = { "1xx", "2xx", "3xx", "4xx", "5xx" }
 local counts = { 0, 0, 0, 0, 0 }
-local pages = 0
+local more = { pages = 0, planned = 0, bypassed = 0 }
 
 function M.count()
     local status = ngx.status
@@ -19,8 +19,15 @@ function M.count()
     end
 end
 
-function M.count_page()
-    pages = pages + 1
+function M.count_page(planned)
+    more.pages = more.pages + 1
+    if planned then
+        more.planned = more.planned + 1
+    end
+end
+
+function M.count_bypass()
+    more.bypassed = more.bypassed + 1
 end
 
 function M.flush()
@@ -30,9 +37,11 @@ function M.flush()
             counts[class] = 0
         end
     end
-    if pages > 0 then
-        dict:incr("pages", pages, 0)
-        pages = 0
+    for name, count in pairs(more) do
+        if count > 0 then
+            dict:incr(name, count, 0)
+            more[name] = 0
+        end
     end
 end
 
@@ -47,7 +56,9 @@ function M.text()
     for _, name in ipairs(NAMES) do
         lines[#lines + 1] = name .. " " .. (dict:get(name) or 0)
     end
-    lines[#lines + 1] = "pages " .. (dict:get("pages") or 0)
+    for name in pairs(more) do
+        lines[#lines + 1] = name .. " " .. (dict:get(name) or 0)
+    end
     return table.concat(lines, "\n") .. "\n"
 end
 
