@@ -12,16 +12,16 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import httpx
+from urllib.parse import urlencode
 
 from kubeapi.access import Access, KubeconfigError
+from kubeapi.connections import Answer, Connections, Request
 from kubeapi.credentials import Credential, Credentials
-from kubeapi.errors import TOO_MANY, UNAUTHORIZED, ApiError, SlowError, UnreachableError, refused
+from kubeapi.errors import BAD_REQUEST, TOO_MANY, UNAUTHORIZED, ApiError, UnreachableError, refused
 
-CONNECT_SECONDS = 5.0
-CONNECT_TRIES = 3
 CALL_SECONDS = 30.0
+AGENT = "kubeapi"
+"""Whom a cluster knows as the manager of fields that are changed in nobody's name."""
 BUSY_TRIES = 5
 APPLY = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
@@ -38,7 +38,7 @@ class Client:
         self.access = access
         self._credentials = Credentials(access)
         self._lock = threading.Lock()
-        self._http: httpx.Client | None = None
+        self._connections: Connections | None = None
         self._shown: tuple[str, str] = ("", "")
 
     def get(self, path: str, query: Query | None = None, seconds: float = CALL_SECONDS, accept: str = "") -> Any:
@@ -70,50 +70,44 @@ class Client:
     @contextlib.contextmanager
     def stream(self, path: str, query: Query, silence: float) -> Iterator[Iterator[str]]:
         """Yield the lines of a long answer; `silence` is the longest time without any, in seconds. Raise as `get`."""
-        request, connection = self._request("GET", path, query, None, "", silence, "application/json")
-        with _reached(self.access.server):
-            answer = connection.send(request, stream=True)
-            try:
-                if answer.status_code >= httpx.codes.BAD_REQUEST:
-                    answer.read()
-                    raise _error(answer)
-                yield answer.iter_lines()
-            finally:
-                answer.close()
+        request, connections = self._request("GET", path, query, None, "", silence, "application/json")
+        with connections.stream(request) as answer:
+            if answer.status >= BAD_REQUEST:
+                raise _error(answer.whole())
+            yield answer.lines()
 
     def close(self) -> None:
         """Close the connections."""
         with self._lock:
-            if self._http is not None:
-                self._http.close()
-                self._http = None
+            if self._connections is not None:
+                self._connections.close()
+                self._connections = None
 
     def _json(
         self, method: str, path: str, query: Query | None, body: object, kind: str, seconds: float, accept: str = ""
     ) -> Any:
         answer = self._asked(method, path, query, body, kind, seconds, accept or "application/json")
         try:
-            return answer.json()
+            return json.loads(answer.body)
         except ValueError:
             raise UnreachableError(f"what answers at {self.access.server}{path} is no Kubernetes API") from None
 
     def _asked(
         self, method: str, path: str, query: Query | None, body: object, kind: str, seconds: float, accept: str
-    ) -> httpx.Response:
+    ) -> Answer:
         renewed = False
         busy = 0
         while True:
-            request, connection = self._request(method, path, query, body, kind, seconds, accept)
-            with _reached(self.access.server):
-                answer = _sent(connection, request)
-            if answer.status_code < httpx.codes.BAD_REQUEST:
+            request, connections = self._request(method, path, query, body, kind, seconds, accept)
+            answer = connections.send(request)
+            if answer.status < BAD_REQUEST:
                 return answer
-            if answer.status_code == UNAUTHORIZED and self._credentials.renewable and not renewed:
+            if answer.status == UNAUTHORIZED and self._credentials.renewable and not renewed:
                 renewed = True
                 self._credentials.current(refused=True)
                 continue
             # The server says itself when it has room again: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
-            if answer.status_code == TOO_MANY and busy < BUSY_TRIES and "Retry-After" in answer.headers:
+            if answer.status == TOO_MANY and busy < BUSY_TRIES and "Retry-After" in answer.headers:
                 busy += 1
                 time.sleep(min(float(answer.headers["Retry-After"] or 1), 5.0))
                 continue
@@ -121,10 +115,9 @@ class Client:
 
     def _request(
         self, method: str, path: str, query: Query | None, body: object, kind: str, seconds: float, accept: str
-    ) -> tuple[httpx.Request, httpx.Client]:
+    ) -> tuple[Request, Connections]:
         credential = self._credentials.current()
-        connection = self._connection(credential)
-        headers = {"Accept": accept}
+        headers = {"Accept": accept, "User-Agent": AGENT}
         if credential.token:
             headers["Authorization"] = f"Bearer {credential.token}"
         elif self.access.username:
@@ -134,32 +127,22 @@ class Client:
         if body is not None:
             headers["Content-Type"] = kind
             content = json.dumps(body, separators=(",", ":")).encode()
-        parameters = {
-            key: str(value).lower() if isinstance(value, bool) else value for key, value in (query or {}).items()
-        }
-        request = connection.build_request(
-            method, path, params=parameters, content=content, headers=headers,
-            timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
-            extensions={"sni_hostname": self.access.server_name} if self.access.server_name else None,
-        )  # fmt: skip
-        if self.access.server_name:
-            request.extensions = {**request.extensions, "sni_hostname": self.access.server_name}
-        return request, connection
+        asked = {key: str(value).lower() if isinstance(value, bool) else value for key, value in (query or {}).items()}
+        whole = f"{path}?{urlencode(asked)}" if asked else path
+        return Request(method, whole, seconds, headers, content), self._connected(credential)
 
-    def _connection(self, credential: Credential) -> httpx.Client:
+    def _connected(self, credential: Credential) -> Connections:
         """Return the connections for a credential; another certificate needs others."""
         with self._lock:
             shown = (credential.certificate, credential.key)
-            if self._http is None or shown != self._shown:
+            if self._connections is None or shown != self._shown:
+                if self._connections is not None:
+                    self._connections.close()
                 self._shown = shown
-                self._http = httpx.Client(
-                    base_url=self.access.server,
-                    verify=context_of(self.access, credential) if self.access.server.startswith("https") else False,
-                    proxy=self.access.proxy or None,
-                    trust_env=False,
-                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
-                )
-            return self._http
+                secure = self.access.server.startswith("https")
+                context = context_of(self.access, credential) if secure else None
+                self._connections = Connections(self.access, context)
+            return self._connections
 
 
 def context_of(access: Access, credential: Credential) -> ssl.SSLContext:
@@ -198,29 +181,9 @@ def _memory() -> str | None:
     return str(shared) if shared.is_dir() else None
 
 
-def _sent(connection: httpx.Client, request: httpx.Request) -> httpx.Response:
-    """Return the answer to a request; one that never left is sent again: a busy machine is slow to accept."""
-    for _ in range(CONNECT_TRIES - 1):
-        with contextlib.suppress(httpx.ConnectTimeout):
-            return connection.send(request)
-    return connection.send(request)
-
-
-@contextlib.contextmanager
-def _reached(server: str) -> Iterator[None]:
+def _error(answer: Answer) -> ApiError:
     try:
-        yield
-    except httpx.ConnectTimeout:
-        raise UnreachableError(f"no answer from {server} within {CONNECT_SECONDS * CONNECT_TRIES:.0f} s") from None
-    except httpx.TimeoutException:
-        raise SlowError(f"{server} did not answer in time") from None
-    except httpx.HTTPError as error:
-        raise UnreachableError(f"{server} cannot be reached: {error or type(error).__name__}") from None
-
-
-def _error(answer: httpx.Response) -> ApiError:
-    try:
-        body = answer.json()
+        body = json.loads(answer.body)
     except ValueError:
         body = None
-    return refused(answer.status_code, body, answer.text)
+    return refused(answer.status, body, answer.text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+BAD_REQUEST = 400
 CONFLICT = 409
 NOT_FOUND = 404
 GONE = 410

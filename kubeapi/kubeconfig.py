@@ -14,6 +14,8 @@ import yaml
 from kubeapi.access import Access, CredentialProgram, KubeconfigError
 
 DEFAULT_PATH = "~/.kube/config"
+# The one in C, where PyYAML has it: a kubeconfig is read by every process that speaks to a cluster.
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load(
@@ -63,7 +65,7 @@ def _read(path: Path) -> str:
 
 def _mapping(text: str, origin: str) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(text)
+        found = yaml.load(text, LOADER)  # noqa: S506  either is a safe one
     except yaml.YAMLError as error:
         # The error's own text would quote the line, and the line may be a key.
         mark = getattr(error, "problem_mark", None)

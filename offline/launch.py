@@ -1,7 +1,7 @@
 """Starts one plugin: `python -I offline/launch.py NAME ARGUMENTS…`, where NAME is a package in this folder.
 
-Started by path and isolated (`-I`), so neither PYTHONPATH nor the working directory decides which code runs. Only the
-protocol's generated modules are loaded from the Pulumi SDK, which halves the time to start.
+Started by path and isolated (`-I`), so neither PYTHONPATH nor the working directory decides which code runs. Only what
+the protocol takes is loaded around them, for the engine starts every plugin twice in an update, one after the other.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ def main() -> None:
     from offline.plugin import lean
 
     lean.skip_sdk()
+    lean.skip_asyncio()
     name = sys.argv.pop(1)
     importlib.import_module(f"offline.{name}.__main__").main()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -351,7 +351,7 @@ class Lives:
 
 
 def _manager(wanted: Object) -> str:
-    return annotation(wanted, MANAGER) or f"{ownership.CREATOR}-{secrets.token_hex(4)}"
+    return annotation(wanted, MANAGER) or f"{ownership.CREATOR}-{os.urandom(4).hex()}"
 
 
 def _with_ignored(inputs: Properties, live: Object, manager: str, text: str) -> Properties:

@@ -1,8 +1,8 @@
-"""The state the engine keeps of an object: the whole object as it was last seen, and what it was made of."""
+"""The state the engine keeps of an object: the object as it was last seen, and what it was made of."""
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,14 +16,15 @@ from offline.plugin.values import Properties, Secret, Value, contains_unknown, r
 INPUTS = "__inputs"
 INITIAL_API_VERSION = "__initialApiVersion"
 FIELD_MANAGER = "__fieldManager"
+MANAGERS = "managedFields"
 # Written by controllers and by kubectl, on every object they touch.
 NOT_IMPORTED = ("deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration")
 
 
 def state_of(live: Mapping[str, Any], inputs: Properties, manager: str, initial_api_version: str) -> Properties:
-    """Return the state of an object: what is secret in its inputs is secret in it."""
+    """Return the state of an object, without who manages its fields; what is secret in its inputs is secret in it."""
     return {
-        **marked(underscored(live), underscored(inputs)),
+        **marked(underscored(_without_managers(live)), underscored(inputs)),
         INPUTS: marked(underscored(reveal_properties(inputs)), underscored(inputs)),
         INITIAL_API_VERSION: initial_api_version,
         FIELD_MANAGER: manager,
@@ -50,7 +51,7 @@ def initial_api_version_of(state: Mapping[str, Value]) -> str:
 
 def new_manager() -> str:
     """Return a name for who applies a new object."""
-    return f"{ownership.CREATOR}-{secrets.token_hex(4)}"
+    return f"{ownership.CREATOR}-{os.urandom(4).hex()}"
 
 
 def applied_by(live: Mapping[str, Any]) -> str:
@@ -80,6 +81,18 @@ def imported_inputs(live: Mapping[str, Any]) -> Properties:
         kept = metadata["annotations"].items()
         metadata["annotations"] = {key: value for key, value in kept if key not in NOT_IMPORTED}
     return marked({**{key: value for key, value in live.items() if key in whole}, "metadata": metadata}, {})
+
+
+def _without_managers(live: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an object without who manages its fields.
+
+    That is a quarter of its values, and of the work that the engine has with each in every update; whoever has to know
+    it asks the cluster, where it may be another one by then.
+    """
+    metadata = live.get("metadata")
+    if not isinstance(metadata, dict):
+        return live
+    return {**live, "metadata": {key: value for key, value in metadata.items() if key != MANAGERS}}
 
 
 def _text(state: Mapping[str, Value], key: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 import struct
 
 DIGITS = 8
@@ -17,7 +17,7 @@ QUARTERS = (
 def suffix(seed: bytes) -> str:
     """Return eight hexadecimal digits that follow from a seed; without one they are random."""
     if not seed:
-        return secrets.token_hex(DIGITS // 2)
+        return os.urandom(DIGITS // 2).hex()
     # The official provider draws each digit as a number of 64 bits from Go's generator, which is ChaCha8 on four
     # blocks at once, their words interleaved: digits come from the even blocks, and the first eight from four words.
     key = hashlib.sha256(seed).digest()

@@ -62,6 +62,14 @@ class Kubectl:
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
+    def found(self, thing: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an object as the cluster has it, with who manages its fields."""
+        asked = ("get", "--filename=-", "--output=json", "--show-managed-fields")
+        head = {key: thing["metadata"][key] for key in ("name", "namespace") if key in thing["metadata"]}
+        bare = {"apiVersion": thing["apiVersion"], "kind": thing["kind"], "metadata": head}
+        found: dict[str, Any] = json.loads(self.run(*asked, manifest=bare))["items"][0]
+        return found
+
 
 @dataclass
 class Played:
@@ -141,7 +149,16 @@ class Scenario:
             later.join()
         self._remember(case, request, answer)
         answer = without_class(answer, self.default_class)
-        return Played(case, compared(case, answer), answer, seconds)
+        found = compared(case, answer) or self._compared_managers(case, answer)
+        return Played(case, found, answer, seconds)
+
+    def _compared_managers(self, case: Case, answer: Mapping[str, Any]) -> list[str]:
+        """Return where the managers of an object's fields are not those recorded; a preview leaves none behind."""
+        made = (answer.get("error") or {}).get("initFailed") or answer
+        if "managers" not in case or case["request"].get("preview") or not made.get("properties"):
+            return []
+        managers = _managers(self.kubectl.found(made["properties"]))
+        return differences(sorted(_steady(case["managers"])), sorted(_steady(managers)), ".managers")
 
     def _prepare(self, case: Case) -> threading.Timer | None:
         """Do what was done before the call, and return what happens during it."""
@@ -221,10 +238,7 @@ def compared(case: Case, answer: Mapping[str, Any]) -> list[str]:
     recorded = {"error": case["error"]} if "error" in case else case["response"]
     if case["rpc"] in ("Check", "Diff"):
         return differences(recorded, answer)
-    found = differences(_lasting(recorded), _lasting(answer)) + _untold(_reasons(recorded), _reasons(answer))
-    if "managers" in case and not found:
-        found = differences(sorted(_steady(case["managers"])), sorted(_steady(_managers(answer))), ".managers")
-    return found
+    return differences(_lasting(recorded), _lasting(answer)) + _untold(_reasons(recorded), _reasons(answer))
 
 
 def _lasting(value: Any) -> Any:
@@ -260,12 +274,10 @@ def _prefix(reason: str) -> str:
     return POD.sub("[Pod]", found[0]) if found else reason
 
 
-def _managers(answer: Mapping[str, Any]) -> list[list[str]]:
-    failed = (answer.get("error") or {}).get("initFailed") or {}
-    metadata = (answer.get("properties") or failed.get("properties") or {}).get("metadata") or {}
+def _managers(live: Mapping[str, Any]) -> list[list[str]]:
     return [
         [str(entry[key]) for key in ("manager", "operation", "subresource") if entry.get(key)]
-        for entry in metadata.get("managedFields") or []
+        for entry in live["metadata"].get("managedFields") or []
     ]
 
 

@@ -253,6 +253,13 @@ def test_import_takes_what_a_program_could_have_written() -> None:
     assert contains_secret(secret["data"])
 
 
+def test_who_manages_an_objects_fields_is_not_kept() -> None:
+    live = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "uid": "x", "managedFields": [{"a": 1}]}}
+    known = state.state_of(live, {}, "pulumi-kubernetes-12345678", "v1")
+    assert known["metadata"] == {"name": "a", "uid": "x"}
+    assert live["metadata"] == {"name": "a", "uid": "x", "managedFields": [{"a": 1}]}, "whoever applies still needs it"
+
+
 def test_an_ignored_field_belongs_to_others_only_where_none_of_ours_holds_it() -> None:
     field: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
     theirs = {"manager": "autoscaler", "operation": "Update", "fieldsV1": field}
@@ -263,13 +270,15 @@ def test_an_ignored_field_belongs_to_others_only_where_none_of_ours_holds_it() -
 
 
 def test_starting_loads_neither_the_sdk_nor_the_client() -> None:
-    """A plugin is started by every `pulumi up`; the client comes on a thread of its own."""
+    """A plugin is started twice by every `pulumi up`; the client comes on a thread of its own."""
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from offline.plugin.lean import skip_sdk\n"
-        "skip_sdk()\n"
-        "import offline.kubernetes.provider\n"
-        "print([name for name in ('httpx', 'pulumi_kubernetes', 'pulumi.output') if name in sys.modules])"
+        "from offline.plugin import lean\n"
+        "lean.skip_sdk()\n"
+        "lean.skip_asyncio()\n"
+        "import offline.kubernetes.provider, offline.plugin.serve\n"
+        "unwanted = ('asyncio', 'http.client', 'httpx', 'pulumi_kubernetes', 'pulumi.output')\n"
+        "print([name for name in unwanted if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program, ROOT], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
