@@ -24,6 +24,7 @@ UPSTREAM = f"{web.NAME}:{web.PORT}"
 CONNECT_TIMEOUT_MS = 2000
 STATE = Volume("gateway")
 STATE_MOUNT = Mount(STATE.name, "/var/lib/gateway")
+FLAG = f"{STATE_MOUNT.path}/flag/maintenance.json"
 
 
 def service(settings: Settings) -> Service:
@@ -46,6 +47,7 @@ def service(settings: Settings) -> Service:
         replicas=settings.kubernetes.gateway_replicas if settings.platform == "kubernetes" else 1,
         published=Published(settings.gateway_address, settings.gateway_port),
         update=("python3", "-m", "watcher", "apply", "/run/files"),
+        flag=FLAG,
     )
 
 

@@ -111,7 +111,8 @@ class Workload:
 class Service:
     """Something that keeps running. With `release` a new one stands beside the old; `update` hands it files live.
 
-    With `max_replicas` above `replicas` the load decides how many run in between.
+    With `max_replicas` above `replicas` the load decides how many run in between. `flag` is a file below one of its
+    mounts that a verb changes while it runs, that every instance sees, and that no update touches.
     """
 
     name: str
@@ -126,6 +127,12 @@ class Service:
     published: Published | None = None
     update: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    flag: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a flag that no volume would keep."""
+        if self.flag and not any(PurePosixPath(self.flag).is_relative_to(m.path) for m in self.workload.mounts):
+            raise ValueError(f"{self.name}: the flag {self.flag} is below none of its mounts, and would not be kept")
 
 
 @dataclass(frozen=True)

@@ -244,6 +244,30 @@ def test_every_volume_is_mounted_where_the_model_says_and_data_is_kept(
     assert counted >= 1
 
 
+def test_a_flag_is_kept_where_no_update_touches_it_on_both(
+    described: System, on_docker: Declared, in_cluster: Declared
+) -> None:
+    flagged = [each for each in described.services if each.flag]
+    assert [each.name for each in flagged] == ["gateway"]
+    for each in flagged:
+        folder, _, name = each.flag.rpartition("/")
+        assert name
+        for inputs in containers(on_docker, each):
+            kept = [row for row in inputs["volumes"] if each.flag.startswith(f"{row['containerPath']}/")]
+            assert [row["readOnly"] for row in kept] == [False]
+            assert kept[0]["volumeName"] in {inputs["name"] for inputs in on_docker.of(VOLUME).values()}
+        (inside,) = (row for row in only(in_cluster, each)["volumeMounts"] if row["mountPath"] == folder)
+        assert inside["readOnly"] is True
+        assert "subPath" not in inside
+        (behind,) = (row for row in spec(in_cluster, each)["volumes"] if row["name"] == inside["name"])
+        (flag,) = (
+            inputs
+            for inputs in in_cluster.objects("ConfigMap").values()
+            if inputs["metadata"].get("name") == behind["configMap"]["name"]
+        )
+        assert not {"data", "immutable"} & set(flag), "the verb writes it, and nobody else"
+
+
 def test_a_job_beside_a_service_shares_its_volumes_on_both(
     described: System, on_docker: Declared, in_cluster: Declared
 ) -> None:

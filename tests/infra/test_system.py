@@ -142,3 +142,8 @@ def test_the_outputs_name_every_address_that_is_registered_elsewhere(run_program
     assert found["samlAcsUrl"] == "https://app.example.com/auth/login/saml/acs"
     assert found["samlSlsUrl"] == "https://app.example.com/auth/login/saml/sls"
     assert len(found["release"]) == release.LENGTH
+
+
+def test_a_flag_that_no_volume_would_keep_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"web: the flag /tmp/flag is below none of its mounts"):
+        Service("web", workload(), 8000, Probe(("true",)), (), 5, flag="/tmp/flag")

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 
 from infra.model import Job, Limits, Service
-from infra.platforms.kubernetes import files, volume
+from infra.platforms.kubernetes import files, flag, volume
 from infra.platforms.kubernetes.files import Held
 from infra.platforms.kubernetes.resource import Manifest
 from infra.platforms.kubernetes.volume import Place
@@ -39,6 +39,7 @@ def template(
     workload = each.workload
     volumes, mounted = volume.of_pod(each, around.places)
     file_volumes, file_mounts = files.of_pod(around.held)
+    flag_volumes, flag_mounts = flag.of_pod(each)
     tmp = {"name": TMP, "emptyDir": {"medium": "Memory", "sizeLimit": f"{workload.limits.tmp}Mi"}}
     spec: Manifest = {
         "serviceAccountName": each.identity if isinstance(each, Job) else each.name,
@@ -54,12 +55,12 @@ def template(
                 "env": environment(each, around.image),
                 "resources": resources(workload.limits, scratch=any("emptyDir" in each for each in volumes)),
                 "securityContext": container_security(),
-                "volumeMounts": [*mounted, *file_mounts, {"name": TMP, "mountPath": "/tmp"}],  # noqa: S108
+                "volumeMounts": [*mounted, *flag_mounts, *file_mounts, {"name": TMP, "mountPath": "/tmp"}],  # noqa: S108
                 **({"args": list(workload.command)} if workload.command else {}),
                 **container,
             }
         ],
-        "volumes": [*volumes, *file_volumes, tmp],
+        "volumes": [*volumes, *flag_volumes, *file_volumes, tmp],
         **pod,
     }
     return {"metadata": {"labels": dict(labels)}, "spec": spec}

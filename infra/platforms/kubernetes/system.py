@@ -10,6 +10,7 @@ from infra.platforms.kubernetes import (
     account,
     edge,
     files,
+    flag,
     image,
     job,
     network,
@@ -65,9 +66,9 @@ def run(system: System, settings: Settings) -> Serving:
         if isinstance(each, Job):
             started[each.name] = run_job(each, first)
             continue
-        mounted = claims_of(each)
+        mounted, flags = claims_of(each), flag.create(within, each, namespace)
         edge.create(within, system, each, own, namespace)
-        all_first = ready.every([guarded, ready.made(accounts[each.name], *mounted), first])
+        all_first = ready.every([guarded, ready.made(accounts[each.name], *mounted, *flags), first])
         declared = workload.create(within, system, each, around(each), own.leave_seconds, all_first)
         workload.keep_running(within, each, namespace)
         kind = "StatefulSet" if workload.is_stateful(system, each) else "Deployment"
