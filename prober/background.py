@@ -61,7 +61,7 @@ class Background:
 
     def lap(self) -> Tally:
         """Begin a new tally, and return the old one once all its requests are over."""
-        old, self.load.tally = self.load.tally, Tally()
+        old, self.load.tally = self.load.tally, Tally(began=self.load.now())
         deadline = time.monotonic() + self.load.timeout + 5
         while old.outstanding and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -37,6 +37,7 @@ class Tally:
     connections: int = 0
     idle_closed: int = 0
     idle_broken: int = 0
+    began: float = 0.0
 
     @property
     def served(self) -> int:

@@ -1,0 +1,178 @@
+"""Releases under 100 requests a second, in turn: this project, docker-compose, and docker-rollout's method."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.compose import Compose, Images
+from bench.row import Row, spread
+from prober import work
+from prober.background import Background
+from prober.load import Load
+from prober.tally import Tally
+from prober.target import Target
+from tests.conftest import remove_labelled, remove_what_dead_runs_left, run_docker, started_at
+from tests.e2e.probed import change, overlay
+from tests.e2e.site import Site, new_site
+
+RATE = 100
+REQUESTS = 50_000
+REST_SECONDS = 20
+MOST_ROUNDS = 200
+
+
+@dataclass
+class Contender:
+    """A way to release: where it is reached, the program whose app it builds, and the command."""
+
+    name: str
+    url: str
+    folder: Path
+    release: Callable[[], object]
+    seconds: list[float] = field(default_factory=list)
+    rest: list[float] = field(default_factory=list)
+    during: list[float] = field(default_factory=list)
+    sent: int = 0
+    lost: int = 0
+
+    def count(self, tally: Tally) -> None:
+        """Count requests, and those that did not get what they asked for; the page is no answer here."""
+        self.sent += tally.sent
+        self.lost += tally.sent - tally.served + tally.idle_broken
+
+
+def rows(requests: int = REQUESTS, rest_seconds: float = REST_SECONDS) -> list[Row]:
+    """Release in turn until each contender has had so many requests."""
+    run_id = f"{os.getpid()}-{started_at(os.getpid())}"
+    remove_what_dead_runs_left()
+    remove_what_dead_runs_left("scaffold.stack", "e2e-")
+    with tempfile.TemporaryDirectory(prefix="scaffold-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        stack = f"e2e-{run_id}-releases"
+        projects: list[Compose] = []
+        try:
+            (folder / "ours").mkdir()
+            site = new_site(folder / "ours", stack, alter=overlay)
+            site.up()
+            contenders = [Contender("this project", site.url, site.folder, site.up)]
+            for method in ("up", "rollout"):
+                project = Compose(folder / method, f"bench{os.getpid()}{method}", run_id, images_of(site))
+                projects.append(project)
+                project.prepare(site.folder / "app")
+                project.up()
+                contenders.append(Contender(method, project.url, project.folder, getattr(project, method)))
+            take_turns(contenders, requests, rest_seconds)
+        finally:
+            for project in projects:
+                project.remove()
+            remove_labelled(f"scaffold.test={run_id}")
+            remove_labelled(f"scaffold.stack={stack}")
+    return figures(*contenders)
+
+
+def images_of(site: Site) -> Images:
+    """Return the images that the stack's gateway and database run on."""
+    found = [
+        run_docker("inspect", "-f", "{{.Image}}", *site.containers(service, running=True))
+        for service in ("gateway", "database")
+    ]
+    return Images(*found)
+
+
+def take_turns(contenders: list[Contender], requests: int, rest_seconds: float) -> None:
+    """Release with each in turn: a line of the app that is new, and then one whose image is there already."""
+    for number in range(MOST_ROUNDS):
+        waiting = [each for each in contenders if each.sent < requests]
+        if not waiting:
+            return
+        for each in waiting:
+            (each.folder / "app" / "scaffold" / "changed.py").write_text(f'"""Change {number}."""\n')
+            before, during = measure(each, 2.0)
+            each.seconds.append(seconds_to_serve(before, during))
+            change(each.folder, f"built {number % 2}")
+            build(each.folder / "app")
+            before, during = measure(each, rest_seconds)
+            each.rest.append(before.percentile(0.99) * 1000)
+            each.during.append(during.percentile(0.99) * 1000)
+
+
+def build(app: Path) -> None:
+    """Build the image beforehand: what is left to the release is a look at what is cached."""
+    run_docker("build", "--quiet", str(app), timeout=1500)
+
+
+def measure(contender: Contender, rest_seconds: float) -> tuple[Tally, Tally]:
+    """Ask at a fixed rate, at rest and then through a release; return both tallies.
+
+    What a release is measured by begins with its command and ends when that is over and the new one answers.
+    """
+    load = Load(Target.of(contender.url), works(contender.name))
+    with Background(load) as running:
+        running.wait_for_answers(RATE)
+        warming = running.lap()
+        running.wait_for_answers(max(1, round(RATE * rest_seconds)), seconds=60 + rest_seconds)
+        before = running.lap()
+        load.tally.began = load.now()
+        contender.release()
+        known = set(before.releases)
+        deadline = time.monotonic() + 60
+        while not set(load.tally.releases) - known and time.monotonic() < deadline:
+            time.sleep(0.05)
+        during = running.lap()
+    for tally in (warming, before, during, load.tally):
+        contender.count(tally)
+    return before, during
+
+
+def works(run: str) -> list[work.Work]:
+    """Return what is asked for: 100 requests a second, and one slow body each way in every second beside them."""
+    return [
+        work.get("/probe/release", RATE * 0.4),
+        work.fresh("/probe/release", RATE * 0.2),
+        work.post("/probe/orders", RATE * 0.4, run),
+        work.download("/probe/download", 1, 100_000, 2.0),
+        work.upload("/probe/upload", 1, 30_000, 2.0),
+    ]
+
+
+def seconds_to_serve(before: Tally, during: Tally) -> float:
+    """Return the seconds from the command to the first answer of a new release; raise RuntimeError without one."""
+    new = [seen.first for release, seen in during.releases.items() if release not in before.releases]
+    if not new:
+        raise RuntimeError(f"no new release answered: {list(during.releases)}")
+    return min(new) - during.began
+
+
+def figures(ours: Contender, compose: Contender, rollout: Contender) -> list[Row]:
+    """Return the rows."""
+    ratio = statistics.median(a / b for a, b in zip(ours.seconds, compose.seconds, strict=False))
+    times = "; ".join(f"{name}: {spread(each.seconds)}" for name, each in named(ours, compose, rollout))
+    lost = ", ".join(f"{name}: {each.lost} of {each.sent}" for name, each in named(ours, compose, rollout))
+    tails = "; ".join(
+        f"{name}: at rest {statistics.median(each.rest):.3g} ms, during {spread(each.during)}"
+        for name, each in named(ours, compose, rollout)
+    )
+    rest = statistics.median(ours.rest)
+    return [
+        Row("release: from the command to the new version, over docker-compose", ratio, 1.5, "of its time", times),
+        Row("release: requests lost", ours.lost, 0, "", f"{RATE} requests/s; {lost}"),
+        Row(
+            "release: 99th percentile at 100 requests/s, image built",
+            statistics.median(ours.during),
+            max(2 * rest, rest + 50),
+            "ms",
+            tails,
+        ),
+    ]
+
+
+def named(ours: Contender, compose: Contender, rollout: Contender) -> list[tuple[str, Contender]]:
+    """Return the three with the names that a reader knows."""
+    return [("ours", ours), ("docker-compose", compose), ("docker-rollout's method", rollout)]
