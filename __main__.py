@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pulumi
 
-from infra import history, origin, outputs, settings, system
+from infra import attempt, history, origin, outputs, settings, system
 from infra.platforms import platform_of
 
 pulumi.require_pulumi_version(">=3.256.0")
 
 configured = settings.from_stack()
 before = history.of_this_stack()
+tried = attempt.before(configured, before)
 comes_from = origin.of(Path(__file__).resolve().parent, os.environ)
-described, made = system.describe(configured, pulumi.get_project(), pulumi.get_stack(), before, comes_from)
+described, made = system.describe(configured, pulumi.get_project(), pulumi.get_stack(), tried, comes_from)
 platform = platform_of(configured)
 serving = platform.run(described, configured)
+attempt.remember(configured, described.release, made, serving, comes_from)
 for name, value in outputs.of(configured, platform.addresses(described), serving, made, before, comes_from).items():
     pulumi.export(name, value)

@@ -36,6 +36,13 @@ class Kept:
     revision: str
     digest: str
     document: Mapping[str, Any] = field(repr=False)
+    formerly: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The ids under which the bundle has run: with another version of this program, or another password, it is
+        another release, but still the same bundle."""
+        return (self.release, *self.formerly)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -125,7 +132,7 @@ def read(text: str) -> tuple[Kept, ...]:
         found = json.loads(text)
         if found["format"] != FORMAT:
             raise UnreadableError(f"the kept bundles are of format {found['format']}, wanted {FORMAT}")
-        return tuple(Kept(**each) for each in found["bundles"])
+        return tuple(Kept(**{**each, "formerly": tuple(each["formerly"])}) for each in found["bundles"])
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise UnreadableError(f"the kept bundles cannot be read: {error!r}") from error
 
@@ -135,13 +142,16 @@ def written(bundles: Sequence[Kept]) -> str:
     return json.dumps({"format": FORMAT, "bundles": [vars(each) for each in bundles]}, sort_keys=True)
 
 
-def with_newest(history: Sequence[Kept], newest: Kept, most: int) -> tuple[Kept, ...]:
+def with_newest(history: Sequence[Kept], newest: Kept, most: int, pinned: str = "") -> tuple[Kept, ...]:
     """Return the bundles to keep, newest first: at most so many, and in any case the one that serves.
 
     One that is there already keeps its place, or going back twice would lead forward again.
     """
-    if any(each.release == newest.release for each in history):
-        every = [newest if each.release == newest.release else each for each in history]
+    same = next((each for each in history if {newest.release, pinned} & set(each.names)), None)
+    if same:
+        former = tuple(name for name in same.names if name != newest.release)
+        newest = replace(newest, made_at=same.made_at, revision=same.revision, formerly=former)
+        every = [newest if each is same else each for each in history]
     else:
         every = [newest, *history]
     kept = every[:most]

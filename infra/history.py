@@ -11,13 +11,17 @@ from infra.bundle import Kept
 OUTPUT = "bundles"
 
 
+def own_name() -> str:
+    """Return the stack's full name, as every backend knows it."""
+    return f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+
+
 def of_this_stack() -> tuple[Kept, ...]:
     """Return the kept bundles, newest first; raise RunError where they cannot be read.
 
     Asked of the engine, at once: what a release is called has to be known before the first resource is declared.
     """
-    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    answer = invoke("pulumi:pulumi:readStackOutputs", {"name": name})
+    answer = invoke("pulumi:pulumi:readStackOutputs", {"name": own_name()})
     found = (answer.value or {}).get("outputs") or {}
     try:
         return bundle.read(str(found.get(OUTPUT) or ""))

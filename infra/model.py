@@ -173,7 +173,7 @@ class Route:
 
 @dataclass(frozen=True)
 class System:
-    """Everything a stack runs."""
+    """Everything a stack runs; with another `attempt`, the jobs of the release run again, though it is the same one."""
 
     project: str
     stack: str
@@ -182,6 +182,7 @@ class System:
     jobs: tuple[Job, ...]
     volumes: tuple[Volume, ...]
     route: Route
+    attempt: pulumi.Input[str] = ""
 
     @property
     def declared(self) -> tuple[Service | Job, ...]:

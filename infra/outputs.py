@@ -50,15 +50,9 @@ def releases(
 
     def kept(found: list[Any]) -> tuple[Kept, ...]:
         release, digest, document = found
-        same = next((each for each in before if each.release == release), None)
-        newest = Kept(
-            release=release,
-            made_at=same.made_at if same else datetime.now(UTC).isoformat(timespec="seconds"),
-            revision=same.revision if same else origin.revision,
-            digest=digest,
-            document=document,
-        )
-        return bundle.with_newest(before, newest, settings.keep_releases)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        newest = Kept(release, now, origin.revision, digest, document)
+        return bundle.with_newest(before, newest, settings.keep_releases, settings.release)
 
     return pulumi.Output.all(serving.release, serving.digest, bundle.document(made)).apply(kept)
 

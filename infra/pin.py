@@ -31,7 +31,7 @@ class RefusedError(pulumi.RunError):
 def find(release: str, history: Sequence[Kept]) -> Kept:
     """Return the kept bundle of a release; raise RefusedError naming those that there are."""
     for kept in history:
-        if kept.release == release:
+        if release in kept.names:
             return kept
     known = ", ".join(kept.release for kept in history) or "none yet"
     raise RefusedError(

@@ -46,7 +46,7 @@ def kept(history: Sequence[Kept], serving: str, pinned: str) -> list[str]:
                 each.revision or "-",
                 f"schema {each.steps[-1].revision if each.steps else '-'}",
                 " ".join(
-                    word for word in ("serves" * (each.release == serving), "pinned" * (each.release == pinned)) if word
+                    word for word in ("serves" * (each.release == serving), "pinned" * (pinned in each.names)) if word
                 ),
             )
             for each in history

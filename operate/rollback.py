@@ -59,13 +59,14 @@ def choose(history: Sequence[Kept], serving: str, name: str, stack: str) -> Kept
     Raise Problem where there is none such; going back twice goes back further.
     """
     known = [each.release for each in history]
+    names = {name: each for each in history for name in each.names}
     show = f"make releases STACK={stack} shows what is kept"
     if name:
-        if name not in known:
+        if name not in names:
             raise Problem(f"There is no release {name} to go back to ({', '.join(known) or 'none is kept'}).", show)
-        if name == serving:
+        if serving in names[name].names:
             raise Problem(f"The release {name} serves already.", show)
-        return history[known.index(name)]
+        return names[name]
     if not known:
         raise Problem(f"The stack {stack} keeps no release yet.", f"make up STACK={stack} makes the first one")
     older = history[known.index(serving) + 1 :] if serving in known else history

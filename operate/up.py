@@ -14,6 +14,9 @@ from setup.problem import Problem
 from setup.processes import Failed
 from setup.state import Known
 
+OF_RELEASES = frozenset({"bundles", "releases"})
+"""The outputs that `make releases` shows, and better."""
+
 
 def run(request: Request) -> int:
     """Prepare the machine, mend what a killed run left, run `pulumi up`, and say where the site is."""
@@ -129,7 +132,7 @@ def forget_pending(request: Request, stack: Stack, known: Known) -> None:
 
 def tell(request: Request, stack: Stack) -> None:
     """Print the outputs, the address of the site, and what to type next."""
-    outputs = stack.outputs()
+    outputs = {name: value for name, value in stack.outputs().items() if name not in OF_RELEASES}
     terminal = request.terminal
     width = max((len(name) for name in outputs), default=0)
     terminal.say()

@@ -39,8 +39,11 @@ def run(system: System, settings: Settings) -> Serving:
     networks = network.create(stack, planned)
     volumes = create_volumes(stack, system, protect=settings.protect_data)
     started: dict[str, Ready] = {}
+    tried = Ready(ids=(system.attempt,))
     for each in order.of(system):
         first = ready.every(started[name] for name in each.after)
+        if each.release and isinstance(each, Job):
+            first = ready.every([first, tried])
         if isinstance(each, Service):
             joined = [networks[name] for name in planned.members.get(each.name, ())]
             started[each.name] = run_service(stack, each, images, joined, volumes, first)
@@ -55,7 +58,7 @@ def run(system: System, settings: Settings) -> Serving:
         images[image.key(moved.workload.image)],
         [networks[network.towards(system.route.service)]],
         volumes,
-        ready.every([started[system.route.service], started[system.route.gateway]]),
+        ready.every([started[system.route.service], started[system.route.gateway], tried]),
         otherwise=lambda: switch.stop_what_does_not_serve(stack, system),
     )
     for last in order.once_serving(system):

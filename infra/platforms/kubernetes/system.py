@@ -44,6 +44,7 @@ def run(system: System, settings: Settings) -> Serving:
     # Nothing starts before the policies are there: its first second is as closed as every other.
     guarded = ready.every([namespace, ready.made(*network.create(within, policies, namespace))])
     started: dict[str, Ready] = {}
+    tried = Ready(ids=(system.attempt,))
     held: dict[str, Held] = {}
 
     def around(each: Service | Job) -> Surroundings:
@@ -64,7 +65,7 @@ def run(system: System, settings: Settings) -> Serving:
     for each in steps:
         first = ready.every(started[name] for name in each.after)
         if isinstance(each, Job):
-            started[each.name] = run_job(each, first)
+            started[each.name] = run_job(each, ready.every([first, tried]) if each.release else first)
             continue
         mounted, flags = claims_of(each), flag.create(within, each, namespace)
         edge.create(within, system, each, own, namespace)

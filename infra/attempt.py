@@ -1,0 +1,55 @@
+"""The release that was tried last, whether or not it came to serve: it may have moved the schema all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pulumi
+import pulumi_random
+from pulumi.runtime import invoke
+
+from infra import bundle, history
+from infra.bundle import Bundle, Kept
+from infra.origin import Origin
+from infra.platforms import Serving
+from infra.settings import Settings
+
+NAME = "attempt"
+STASH = f"pulumi:index:Stash::{NAME}"
+
+
+def mark(release: str) -> pulumi.Output[str]:
+    """Return what is new whenever another release is tried than the time before.
+
+    Going back after a release that failed, what is unchanged since is looked at again: the schema may have moved.
+    """
+    return pulumi_random.RandomId(NAME, byte_length=8, keepers={"release": release}).hex
+
+
+def remember(settings: Settings, release: str, made: Bundle, serving: Serving, origin: Origin) -> None:
+    """Keep what is tried in the state, before it serves; a pinned release only then: its way back may lead through the
+    one before it."""
+    name: pulumi.Input[str] = serving.release if settings.release else release
+
+    def text(found: list[object]) -> str:
+        release, digest, document = found
+        return bundle.written([Kept(str(release), "", origin.revision, str(digest), document)])  # type: ignore[arg-type]
+
+    content = pulumi.Output.all(name, serving.digest, bundle.document(made)).apply(text)
+    secret: pulumi.Output[str] = pulumi.Output.secret(content)
+    pulumi.Stash(NAME, input=secret)
+
+
+def before(settings: Settings, kept: Sequence[Kept]) -> tuple[Kept, ...]:
+    """Return the kept bundles with the one that was tried last in front, where the schema is to be taken back.
+
+    Only then is it read: the engine tells all that every resource knows, and that takes its time.
+    """
+    if not settings.release_downgrade:
+        return tuple(kept)
+    answer = invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": history.own_name()})
+    for urn, resource in ((answer.value or {}).get("outputs") or {}).items():
+        if str(urn).endswith(STASH):
+            tried = bundle.read(str(resource["outputs"].get("input") or ""))
+            return (*tried, *(each for each in kept if each.release not in {one.release for one in tried}))
+    return tuple(kept)
