@@ -10,16 +10,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from kubeapi.access import Access, KubeconfigError
-from kubeapi.connections import Answer, Connections, Request
+from kubeapi.connections import CONNECT_SECONDS, CONNECT_TRIES, Answer, Connections, NotConnectedError, Request
 from kubeapi.credentials import Credential, Credentials
-from kubeapi.errors import BAD_REQUEST, TOO_MANY, UNAUTHORIZED, ApiError, UnreachableError, refused
+from kubeapi.errors import BAD_REQUEST, TOO_MANY, UNAUTHORIZED, ApiError, SlowError, UnreachableError, refused
+from kubeapi.route import Route
 
 CALL_SECONDS = 30.0
+AT_ONCE = 8
 AGENT = "kubeapi"
 """Whom a cluster knows as the manager of fields that are changed in nobody's name."""
 BUSY_TRIES = 5
@@ -39,6 +42,7 @@ class Client:
         self._credentials = Credentials(access)
         self._lock = threading.Lock()
         self._connections: Connections | None = None
+        self._root = ""
         self._shown: tuple[str, str] = ("", "")
 
     def get(self, path: str, query: Query | None = None, seconds: float = CALL_SECONDS, accept: str = "") -> Any:
@@ -128,11 +132,12 @@ class Client:
             headers["Content-Type"] = kind
             content = json.dumps(body, separators=(",", ":")).encode()
         asked = {key: str(value).lower() if isinstance(value, bool) else value for key, value in (query or {}).items()}
-        whole = f"{path}?{urlencode(asked)}" if asked else path
-        return Request(method, whole, seconds, headers, content), self._connected(credential)
+        connections, root = self._connected(credential)
+        whole = f"{root}{path}?{urlencode(asked)}" if asked else f"{root}{path}"
+        return Request(method, whole, seconds, headers, content), connections
 
-    def _connected(self, credential: Credential) -> Connections:
-        """Return the connections for a credential; another certificate needs others."""
+    def _connected(self, credential: Credential) -> tuple[Connections, str]:
+        """Return the connections for a credential, and what paths begin with; another certificate needs others."""
         with self._lock:
             shown = (credential.certificate, credential.key)
             if self._connections is None or shown != self._shown:
@@ -140,9 +145,21 @@ class Client:
                     self._connections.close()
                 self._shown = shown
                 secure = self.access.server.startswith("https")
-                context = context_of(self.access, credential) if secure else None
-                self._connections = Connections(self.access, context)
-            return self._connections
+                route = Route(self.access, context_of(self.access, credential) if secure else None)
+                self._connections, self._root = Connections(route.connection, self._reached, AT_ONCE), route.root
+            return self._connections, self._root
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        server = self.access.server
+        try:
+            yield
+        except NotConnectedError:
+            raise UnreachableError(f"no answer from {server} within {CONNECT_SECONDS * CONNECT_TRIES:.0f} s") from None
+        except TimeoutError:
+            raise SlowError(f"{server} did not answer in time") from None
+        except (OSError, HTTPException) as error:
+            raise UnreachableError(f"{server} cannot be reached: {error or type(error).__name__}") from None
 
 
 def context_of(access: Access, credential: Credential) -> ssl.SSLContext:

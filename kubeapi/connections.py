@@ -1,26 +1,25 @@
-"""Connections to one API server: kept open between calls, each used by one call at a time."""
+"""Connections to one server of HTTP: kept open between calls, each used by one call at a time."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import select
 import socket
-import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, RemoteDisconnected
-from urllib.parse import SplitResult, unquote, urlsplit
-
-from kubeapi.access import Access, KubeconfigError
-from kubeapi.errors import SlowError, UnreachableError
+from http.client import HTTPConnection, HTTPMessage, HTTPResponse, RemoteDisconnected
 
 CONNECT_SECONDS = 5.0
 CONNECT_TRIES = 3
-# More at once are no faster, and every connection costs both sides a handshake. Long answers are not counted.
-AT_ONCE = 8
 PIECE_BYTES = 65536
+
+Reached = Callable[[], AbstractContextManager[None]]
+
+
+class NotConnectedError(TimeoutError):
+    """The server took no connection in the time of all tries."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Request:
     path: str
     seconds: float
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    body: bytes | Iterable[bytes] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,13 @@ class Answer:
 class Stream:
     """An answer that comes bit by bit."""
 
-    def __init__(self, answer: HTTPResponse, server: str) -> None:
+    def __init__(self, answer: HTTPResponse, reached: Reached) -> None:
         self.status = answer.status
         self._answer = answer
-        self._server = server
+        self._reached = reached
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines as they come; raise UnreachableError, or SlowError when there was none for too long."""
+        """Yield the lines as they come; silence for too long is a TimeoutError, which `reached` makes its own of."""
         rest = b""
         while piece := self._piece():
             *lines, rest = (rest + piece).split(b"\n")
@@ -67,33 +66,33 @@ class Stream:
 
     def whole(self) -> Answer:
         """Return all of it once it is there; raise as `lines` does."""
-        with _reached(self._server):
+        with self._reached():
             return Answer(self.status, self._answer.headers, self._answer.read())
 
     def _piece(self) -> bytes:
-        with _reached(self._server):
+        with self._reached():
             return self._answer.read1(PIECE_BYTES)
 
 
 class Connections:
-    """The connections of one user to one API server. Calls may come from many threads at once."""
+    """The connections of one user to one server. Calls may come from many threads at once.
 
-    def __init__(self, access: Access, context: ssl.SSLContext | None) -> None:
-        self._access = access
-        self._context = context
-        self._server = urlsplit(access.server)
-        self._proxy = proxy_of(access)
-        # Through a proxy a server without TLS is named in every request, one with TLS only once.
-        plain = f"http://{self._server.netloc}" if self._proxy is not None and context is None else ""
-        self._root = plain + self._server.path.rstrip("/")
-        self._room = threading.BoundedSemaphore(AT_ONCE)
+    `make` returns a connection that is not made yet, and `reached` is entered around whatever may fail: it turns a
+    TimeoutError, an OSError and an HTTPException into errors of its own. Of the calls that are read to their end,
+    `at_once` go on at a time: more are no faster, and each connection costs both sides a handshake.
+    """
+
+    def __init__(self, make: Callable[[], HTTPConnection], reached: Reached, at_once: int) -> None:
+        self._make = make
+        self._reached = reached
+        self._room = threading.BoundedSemaphore(at_once)
         self._lock = threading.Lock()
         self._idle: list[HTTPConnection] = []
         self._closed = False
 
     def send(self, request: Request) -> Answer:
-        """Return the server's answer, read to its end; raise UnreachableError, or SlowError for one that is late."""
-        with self._room, _reached(self._access.server):
+        """Return the server's answer, read to its end."""
+        with self._room, self._reached():
             connection, answer = self._begun(request)
             try:
                 found = Answer(answer.status, answer.headers, answer.read())
@@ -105,11 +104,11 @@ class Connections:
 
     @contextlib.contextmanager
     def stream(self, request: Request) -> Iterator[Stream]:
-        """Yield an answer that is read as it comes; raise as `send` does."""
-        with _reached(self._access.server):
+        """Yield an answer that is read as it comes."""
+        with self._reached():
             connection, answer = self._begun(request)
         try:
-            yield Stream(answer, self._access.server)
+            yield Stream(answer, self._reached)
         finally:
             answer.close()
             connection.close()
@@ -138,7 +137,8 @@ class Connections:
     def _asked(self, connection: HTTPConnection, request: Request) -> HTTPResponse:
         try:
             connection.sock.settimeout(request.seconds)
-            connection.request(request.method, self._root + request.path, request.body, dict(request.headers))
+            with contextlib.suppress(BrokenPipeError):  # a server that refuses need not have read all: it says why
+                connection.request(request.method, request.path, request.body, dict(request.headers))
             return connection.getresponse()
         except BaseException:
             connection.close()
@@ -164,76 +164,22 @@ class Connections:
 
     def _connected(self) -> HTTPConnection:
         """Return a new connection; one that is not made in time is tried again: a busy machine is slow to accept."""
-        for tries_left in reversed(range(CONNECT_TRIES)):
-            connection = self._made()
+        for _ in range(CONNECT_TRIES):
+            connection = self._make()
             try:
                 connection.connect()
             except TimeoutError:
                 connection.close()
-                if not tries_left:
-                    raise UnreachableError(
-                        f"no answer from {self._access.server} within {CONNECT_SECONDS * CONNECT_TRIES:.0f} s"
-                    ) from None
             except BaseException:
                 connection.close()
                 raise
             else:
                 return connection
-        raise AssertionError("the last try returns or raises")
-
-    def _made(self) -> HTTPConnection:
-        host, port = _address(self._server)
-        target = _address(self._proxy) if self._proxy is not None else (host, port)
-        if self._context is None:
-            return HTTPConnection(*target, timeout=CONNECT_SECONDS)
-        made = _Secure(*target, self._context, self._access.server_name or host)
-        if self._proxy is not None:
-            made.set_tunnel(host, port, _identified(self._proxy))
-        return made
-
-
-class _Secure(HTTPConnection):
-    """A connection with TLS, whose other end may be known by another name than the one it is reached by."""
-
-    default_port = 443
-
-    def __init__(self, host: str, port: int, context: ssl.SSLContext, name: str) -> None:
-        super().__init__(host, port, timeout=CONNECT_SECONDS)
-        self._context = context
-        self._name = name
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock = self._context.wrap_socket(self.sock, server_hostname=self._name)
-
-
-def proxy_of(access: Access) -> SplitResult | None:
-    """Return the proxy an access goes through, None for none; raise KubeconfigError for a kind that is not known."""
-    if not access.proxy:
-        return None
-    found = urlsplit(access.proxy)
-    if found.scheme != "http" or not found.hostname:
-        raise KubeconfigError(
-            f"the cluster of context {access.context!r} has a `proxy-url` that begins with {found.scheme!r}: "
-            "make it http://HOST:PORT, or leave it out"
-        )
-    return found
+        raise NotConnectedError
 
 
 def _line(written: bytes) -> str:
     return written.decode(errors="replace").removesuffix("\r")
-
-
-def _address(place: SplitResult) -> tuple[str, int]:
-    return place.hostname or "", place.port or (443 if place.scheme == "https" else 80)
-
-
-def _identified(proxy: SplitResult) -> dict[str, str]:
-    """Return the headers by which a proxy knows its user."""
-    if proxy.username is None:
-        return {}
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
 
 def _has_ended(connection: socket.socket) -> bool:
@@ -241,13 +187,3 @@ def _has_ended(connection: socket.socket) -> bool:
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(0))
-
-
-@contextlib.contextmanager
-def _reached(server: str) -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError:
-        raise SlowError(f"{server} did not answer in time") from None
-    except (OSError, HTTPException) as error:
-        raise UnreachableError(f"{server} cannot be reached: {error or type(error).__name__}") from None

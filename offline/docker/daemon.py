@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
-import httpx
+from kubeapi.connections import CONNECT_SECONDS, Answer, Connections, Request
+from kubeapi.route import SecureConnection
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 OLDEST_API = (1, 41)
 NEWEST_API = (1, 51)
-CONNECT_SECONDS = 5.0
 CALL_SECONDS = 60.0
 LONG_SECONDS = 1200.0
+AT_ONCE = 64  # a call may wait minutes for a container
+REFUSED = 400
 SCHEMES = ("unix", "tcp", "http", "https")
+PORTS = {"http": 80, "https": 443}
 
 Query = Mapping[str, str | int | bool]
 
@@ -41,6 +46,10 @@ class UnreachableError(Exception):
 
 class SlowError(Exception):
     """The daemon did not answer in the time the call was given."""
+
+
+class _LateError(Exception):
+    """There was no answer in time; which call waited for it is said where that is known."""
 
 
 @dataclass(frozen=True)
@@ -72,18 +81,17 @@ class Daemon:
         self.address = address
         self._lock = threading.Lock()
         self._prefix: str | None = None
-        parts = urlsplit(address.host)
-        timeout = httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS)
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=8)
+        self._context = _tls(address) if address.secured else None
+        self._connections = Connections(self._connection, self._reached, AT_ONCE)
+
+    def _connection(self) -> HTTPConnection:
+        parts = urlsplit(self.address.host)
         if parts.scheme == "unix":
-            transport = httpx.HTTPTransport(uds=parts.path or parts.netloc, limits=limits)
-            self._http = httpx.Client(transport=transport, base_url="http://docker", timeout=timeout, trust_env=False)
-            return
-        verify: ssl.SSLContext | bool = _tls(address) if address.secured else False
-        scheme = "https" if address.secured else "http"
-        self._http = httpx.Client(
-            base_url=f"{scheme}://{parts.netloc}", timeout=timeout, limits=limits, verify=verify, trust_env=False
-        )
+            return SocketConnection(parts.path or parts.netloc)
+        host, port = parts.hostname or "", parts.port
+        if self._context is None:
+            return HTTPConnection(host, port or PORTS["http"], timeout=CONNECT_SECONDS)
+        return SecureConnection(host, port or PORTS["https"], self._context, host)
 
     @property
     def api(self) -> tuple[int, int]:
@@ -93,7 +101,7 @@ class Daemon:
     def _agreed(self) -> str:
         with self._lock:
             if self._prefix is None:
-                found = self._checked(self._send("GET", "/version")).json()
+                found = json.loads(self._checked(self._send("GET", "/version")).body)
                 newest, oldest = _version(found["ApiVersion"]), _version(found.get("MinAPIVersion", "1.0"))
                 if newest < OLDEST_API or oldest > NEWEST_API:
                     spoken = f"{_written(OLDEST_API)} to {_written(NEWEST_API)}"
@@ -135,7 +143,7 @@ class Daemon:
 
     def raw(self, path: str, query: Query | None = None, seconds: float = CALL_SECONDS) -> bytes:
         """GET raw bytes; raise as `get` does."""
-        return self._checked(self._send("GET", self._agreed() + path, query=query, seconds=seconds)).content
+        return self._checked(self._send("GET", self._agreed() + path, query=query, seconds=seconds)).body
 
     @contextmanager
     def progress(
@@ -147,19 +155,11 @@ class Daemon:
         seconds: float = LONG_SECONDS,
     ) -> Iterator[Iterator[dict[str, Any]]]:
         """POST and iterate over the JSON messages of the answer; the time is that between two messages."""
-        url = self._agreed() + path
-        try:
-            with self._http.stream(
-                "POST", url, params=_flat(query), content=content, headers=headers, timeout=_timeout(seconds)
-            ) as response:
-                if response.status_code >= 400:
-                    response.read()
-                    self._checked(response)
-                yield (json.loads(line) for line in response.iter_lines() if line.strip())
-        except httpx.TimeoutException as error:
-            raise self._slow(path, seconds) from error
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+        request = Request("POST", _whole(self._agreed() + path, query), seconds, headers or {}, content)
+        with self._said(path, seconds), self._connections.stream(request) as answer:
+            if answer.status >= REFUSED:
+                self._checked(answer.whole())
+            yield (json.loads(line) for line in answer.lines() if line.strip())
 
     def _send(
         self,
@@ -171,40 +171,62 @@ class Daemon:
         body: object = None,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
-        data: dict[str, Any] = (
-            {"content": content} if content is not None else {"json": body} if body is not None else {}
-        )
+    ) -> Answer:
+        given = dict(headers or {})
+        if body is not None:
+            content = json.dumps(body, separators=(",", ":")).encode()
+            given.setdefault("Content-Type", "application/json")
+        with self._said(url, seconds):
+            return self._connections.send(Request(method, _whole(url, query), seconds, given, content))
+
+    @contextmanager
+    def _said(self, path: str, seconds: float) -> Iterator[None]:
+        """Name the call that did not end in time."""
         try:
-            return self._http.request(
-                method, url, params=_flat(query), timeout=_timeout(seconds), headers=headers, **data
-            )
-        except httpx.TimeoutException as error:
-            raise self._slow(url, seconds) from error
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+            yield
+        except _LateError as error:
+            raise SlowError(
+                f"the Docker daemon at {self.address.host} did not answer {path} within {seconds:g} s"
+            ) from error
 
-    def _slow(self, path: str, seconds: float) -> SlowError:
-        return SlowError(f"the Docker daemon at {self.address.host} did not answer {path} within {seconds:g} s")
-
-    def _unreachable(self, error: Exception) -> UnreachableError:
-        return UnreachableError(
-            f"Cannot connect to the Docker daemon at {self.address.host}. Is the docker daemon running? ({error})"
-        )
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise _LateError from error
+        except (OSError, HTTPException) as error:
+            raise UnreachableError(
+                f"Cannot connect to the Docker daemon at {self.address.host}. Is the docker daemon running? ({error})"
+            ) from error
 
     @staticmethod
-    def _checked(response: httpx.Response) -> httpx.Response:
-        if response.status_code < 400:
-            return response
+    def _checked(answer: Answer) -> Answer:
+        if answer.status < REFUSED:
+            return answer
         try:
-            message = str(response.json().get("message", ""))
+            message = str(json.loads(answer.body).get("message", ""))
         except ValueError:
-            message = response.text
-        raise DaemonError(response.status_code, message or f"status {response.status_code}")
+            message = answer.text
+        raise DaemonError(answer.status, message or f"status {answer.status}")
 
-    def _json(self, response: httpx.Response) -> Any:
-        checked = self._checked(response)
-        return checked.json() if checked.content.strip() else None
+    def _json(self, answer: Answer) -> Any:
+        checked = self._checked(answer)
+        return json.loads(checked.body) if checked.body.strip() else None
+
+
+class SocketConnection(HTTPConnection):
+    """A connection to a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("docker", timeout=CONNECT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        """Make it."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
 
 
 def quoted(name: str) -> str:
@@ -245,14 +267,12 @@ def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
         os.close(descriptor)
 
 
-def _timeout(seconds: float) -> httpx.Timeout:
-    return httpx.Timeout(seconds, connect=CONNECT_SECONDS)
-
-
-def _flat(query: Query | None) -> dict[str, str]:
-    return {
+def _whole(path: str, query: Query | None) -> str:
+    """Return a path with its query."""
+    flat = {
         key: ("1" if value is True else "0" if value is False else str(value)) for key, value in (query or {}).items()
     }
+    return f"{path}?{urlencode(flat)}" if flat else path
 
 
 def _version(text: str) -> tuple[int, int]:

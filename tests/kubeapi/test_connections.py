@@ -17,8 +17,7 @@ import pytest
 
 from kubeapi import kubeconfig
 from kubeapi.access import Access, KubeconfigError
-from kubeapi.client import Client
-from kubeapi.connections import AT_ONCE
+from kubeapi.client import AT_ONCE, Client
 from kubeapi.errors import SlowError, UnreachableError
 from tests.kubernetes.cluster import running_cluster
 
