@@ -23,6 +23,7 @@ from watcher.layout import Layout
 BINARY = "/usr/sbin/nginx"
 PORT = 8080
 BACKLOG = 511
+RELOAD_FAREWELL = 2.0
 
 
 class NginxError(RuntimeError):
@@ -133,7 +134,14 @@ class Nginx:
         raise NginxError(f"nginx did not take the configuration within {timeout:g} s (it answers {words!r})")
 
     def reload(self, digest: str, timeout: float = 10) -> None:
-        """Have the configuration read again, and wait until only new workers take requests; raise NginxError."""
+        """Have the configuration read again, and wait until only new workers take requests; raise NginxError.
+
+        A worker that ends closes the connections that its clients keep open, also one on which a request is on its way.
+        So they are given up first, each with an answer that says so.
+        """
+        with contextlib.suppress(NginxError):
+            self.take_leave()
+            time.sleep(RELOAD_FAREWELL)
         former = self.workers()
         self.send(signal.SIGHUP)
         self.await_configuration(digest, timeout, former)
