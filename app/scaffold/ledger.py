@@ -23,6 +23,8 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 UNDER_WAY: dict[Step, Outcome] = {"upgrade": "migrating", "downgrade": "downgrading"}
 DONE: dict[Step, Outcome] = {"upgrade": "migrated", "downgrade": "downgraded"}
 ENDED: tuple[Outcome, ...] = ("migration failed", "interrupted", "replaced", "not taken", "downgraded")
+# Those of a deployment whose migration succeeded.
+DEPLOYED: tuple[Outcome, ...] = ("migrated", "not taken", "serving", "replaced")
 # Those that say where a migration left the schema.
 LEFT_THE_SCHEMA: tuple[Outcome, ...] = ("migrated", "migration failed", "interrupted", "downgraded")
 
@@ -45,8 +47,8 @@ class Change:
 
 
 def newest_of(rows: Sequence[Row], release: str) -> Row | None:
-    """Return the newest row of a release that is about serving it, and not about taking a schema back."""
-    own = [row for row in rows if row.release == release and row.outcome not in ("downgrading", "downgraded")]
+    """Return the newest row of a release whose migration succeeded; a failed one after it changes nothing."""
+    own = [row for row in rows if row.release == release and row.outcome in DEPLOYED]
     return max(own, key=lambda row: row.id, default=None)
 
 
@@ -88,7 +90,7 @@ def serve(rows: Sequence[Row], release: str) -> list[Change]:
             changes.append(Change(row.id, "replaced"))
         elif row.outcome == "migrated":
             changes.append(Change(row.id, "not taken"))
-    if newest is None or newest.outcome not in ("migrated", "not taken", "serving"):
+    if newest is None or newest.outcome == "replaced":
         changes.append(Change(None, "serving"))
     elif newest.outcome != "serving":
         changes.append(Change(newest.id, "serving"))

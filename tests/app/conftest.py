@@ -7,12 +7,13 @@ import json
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 from scaffold import create_app, schema
@@ -108,6 +109,18 @@ class Postgres:
         command = ["psql", "-h", "/run/postgresql", "-U", "postgres", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1"]
         return self.docker("exec", self.name, *command, "-c", sql)
 
+    @property
+    def address(self) -> str:
+        """The server's address on its network."""
+        return self.docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", self.name)
+
+    def connect(self, database: str, role: str, name: str = "somebody") -> psycopg.Connection[Any]:
+        """Connect from this process; each statement is a transaction unless it begins one."""
+        return psycopg.connect(
+            host=self.address, dbname=database, user=role, password=PASSWORDS[role], application_name=name,
+            autocommit=True, connect_timeout=10,
+        )  # fmt: skip
+
     def answers(self) -> bool:
         """Tell whether the server takes TCP connections."""
         return self.docker("exec", self.name, "pg_isready", "-h", "127.0.0.1", check=False).endswith(
@@ -131,6 +144,9 @@ class Postgres:
             name,
             "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public "
             "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app",
+        )
+        self.psql(
+            name, "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public GRANT SELECT, USAGE ON SEQUENCES TO app"
         )
         base = make_url("postgresql+psycopg://host/x").set(host=self.name, port=5432, database=name)
         owner, app = (
@@ -172,6 +188,18 @@ def postgres(docker: Docker, database_image: str, run_id: str, network: str) -> 
 def own_postgres(docker: Docker, database_image: str, run_id: str, network: str) -> Postgres:
     """A server for one test, which may stop it."""
     return start_postgres(docker, database_image, run_id, network)
+
+
+def later(
+    revision: str, follows: str, *, compatible: str = "True", up: str = "SELECT 1", down: str = "SELECT 1"
+) -> str:
+    """Return a migration's source that runs SQL; `compatible` is what is written after the equals sign."""
+    return (
+        "from alembic import op\n"
+        f"revision = {revision!r}\ndown_revision = {follows!r}\nbranch_labels = None\ndepends_on = None\n"
+        + (f"compatible = {compatible}\n" if compatible else "")
+        + f"def upgrade():\n    op.execute({up!r})\ndef downgrade():\n    op.execute({down!r})\n"
+    )
 
 
 @dataclass(frozen=True)
@@ -234,10 +262,13 @@ def json_lines(docker: Docker, name: str) -> list[dict[str, Any]]:
 class Image:
     """Runs the app's image with production's restrictions."""
 
-    def __init__(self, docker: Docker, image: str, run_id: str, network: str, folder: Path) -> None:
+    def __init__(
+        self, docker: Docker, image: str, label: str, network: str, folder: Path, mounts: tuple[str, ...] = ()
+    ) -> None:
         self.docker = docker
         self.image = image
-        self.label = f"scaffold.test={run_id}"
+        self.label = label
+        self.mounts = mounts
         self.network = network
         self.folder = folder
 
@@ -257,7 +288,7 @@ class Image:
         told = [f"--env={key}={value}" for key, value in env.items()]
         self.docker(
             "run", "-d", "--name", name, "--label", self.label, "--network", self.network,
-            *HARDENED, *options, *mounts, *told, self.image, *command,
+            *HARDENED, *self.mounts, *options, *mounts, *told, self.image, *command,
         )  # fmt: skip
         return name
 
@@ -275,10 +306,18 @@ class Image:
         wait_until(lambda: web.status("/healthz") == 200, "/healthz")
         return web
 
+    def with_migrations(self, sources: Mapping[str, str]) -> Image:
+        """Return a later image: this one with more migrations, by their revisions."""
+        mounts = [
+            f"-v={self.file(source)}:/app/migrations/versions/{revision}_later.py:ro"
+            for revision, source in sources.items()
+        ]
+        return Image(self.docker, self.image, self.label, self.network, self.folder, (*self.mounts, *mounts))
+
     def flask(self, url: str, *command: str, **env: str) -> str:
         """Start `flask --app scaffold:create_app COMMAND` as a release's job does, and return the container's name."""
         return self.start(
-            "flask", "--app", "scaffold:create_app", *command, files={"database-url": url}, options=(),
+            "flask", "--app", "scaffold:create_app", *command, files={"database-url": url},
             **{"SQLALCHEMY_DATABASE_URI_FILE": "/run/files/database-url", **env},
         )  # fmt: skip
 
@@ -287,9 +326,9 @@ class Image:
         code = int(self.docker("wait", name, timeout=90))
         return code, json_lines(self.docker, name)
 
-    def upgrade(self, urls: Urls) -> None:
+    def upgrade(self, urls: Urls, **env: str) -> None:
         """Bring a database to the image's newest revision."""
-        code, lines = self.finished(self.flask(urls.owner, "db", "upgrade"))
+        code, lines = self.finished(self.flask(urls.owner, "db", "upgrade", **env))
         assert code == 0, lines
 
 
@@ -299,7 +338,7 @@ def image(docker: Docker, app_image: str, run_id: str, network: str, tmp_path_fa
     folder = tmp_path_factory.mktemp("files")
     for parent in (folder, folder.parent, folder.parent.parent):
         parent.chmod(0o755)
-    return Image(docker, app_image, run_id, network, folder)
+    return Image(docker, app_image, f"scaffold.test={run_id}", network, folder)
 
 
 @pytest.fixture(scope="session")
