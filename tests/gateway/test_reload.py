@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 from prober import work
 from prober.background import Background
+from prober.fate import Outcome
 from prober.load import Load
 from prober.target import Target
 from tests.gateway.stage import HOST, SETTINGS, Container, Gateway
@@ -28,9 +27,9 @@ def test_no_request_is_lost_while_settings_are_reloaded(own_gateway: Gateway, pe
 def test_connections_stay_open_again_after_a_reload(own_gateway: Gateway, peer_a: Container) -> None:
     own_gateway.use("a", f"{peer_a.name}:8000")
     assert own_gateway.apply({**SETTINGS, "retry_after": 11}).status == 200
-    load = Load(Target(own_gateway.target, 8080, HOST), [work.get("/x", 50)], lines=2)
+    outcomes: list[Outcome] = []
+    load = Load(Target(own_gateway.target, 8080, HOST), [work.get("/x", 50)], lines=2, listen=outcomes.append)
     with Background(load) as running:
-        running.wait_for_answers(20)
-        time.sleep(0.2)
-    assert load.tally.connections < 10, "each answer closes its connection"
+        running.wait_for_answers(50)
+    assert max(outcome.turn for outcome in outcomes) >= 5, "each answer closes its connection"
     assert load.tally.served == load.tally.sent
