@@ -317,7 +317,7 @@ class Image:
     def flask(self, url: str, *command: str, **env: str) -> str:
         """Start `flask --app scaffold:create_app COMMAND` as a release's job does, and return the container's name."""
         return self.start(
-            "flask", "--app", "scaffold:create_app", *command, files={"database-url": url},
+            "flask", "--app", "scaffold:create_app", *command, files={"database-url": url}, options=(),
             **{"SQLALCHEMY_DATABASE_URI_FILE": "/run/files/database-url", **env},
         )  # fmt: skip
 

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
+import time
 from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.app.conftest import PASSWORDS, Image, Postgres, Urls, wait_until
+from tests.app.conftest import PASSWORDS, Image, Postgres, Urls, later, wait_until
 
 LOCK = "SELECT pg_advisory_lock(1935892838, hashtext('{name}'))"
 
@@ -136,6 +138,114 @@ def test_an_upgrade_does_not_queue_behind_a_locked_table(image: Image, postgres:
     assert code == 1
     assert "stayed locked by another session for 0.5 s, 2 times, and nothing was changed" in lines[-1]["event"]
     assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == "0002"
+
+
+def test_a_migration_that_waits_for_a_lock_holds_nobody_up_for_longer_and_is_tried_again(
+    image: Image, postgres: Postgres, urls: Urls
+) -> None:
+    image.upgrade(urls)
+    waits: list[float] = []
+    ended = threading.Event()
+
+    def read() -> None:
+        with postgres.connect(urls.name, "app_a") as connection:
+            while not ended.is_set():
+                began = time.monotonic()
+                connection.execute("SELECT count(*) FROM users")
+                waits.append(time.monotonic() - began)
+                ended.wait(0.01)
+
+    reader = threading.Thread(target=read)
+    altering = image.with_migrations({"0003": later("0003", "0002", up="ALTER TABLE users ADD note text")})
+    with postgres.connect(urls.name, "owner", "a long report") as report:
+        report.execute("BEGIN")
+        report.execute("SELECT count(*) FROM users")
+        reader.start()
+        name = altering.flask(
+            urls.owner, "db", "upgrade", RELEASE="r8", MIGRATION_LOCK_TIMEOUT="1", MIGRATION_LOCK_ATTEMPTS="6"
+        )
+        again = "trying again after a pause"
+        wait_until(lambda: image.docker("logs", name).count(again) == 2, "two attempts that met the lock", 60)
+        report.execute("COMMIT")
+    code, lines = image.finished(name)
+    ended.set()
+    reader.join(10)
+    assert code == 0, lines
+    pauses = [line["pause_seconds"] for line in lines if again in line["event"]]
+    assert pauses[:2] == [1, 2]
+    assert lines[-1]["after"] == ["0003"]
+    assert 0.5 < max(waits) < 2, "readers wait behind it for as long as its lock_timeout, and no longer"
+    assert len([wait for wait in waits if wait > 0.5]) <= len(pauses) + 1
+    assert postgres.psql(urls.name, "SELECT release, outcome FROM releases ORDER BY id DESC LIMIT 1") == "r8|migrated"
+
+
+def test_who_waits_for_another_migration_is_told_its_release_and_who_started_it(
+    image: Image, postgres: Postgres, urls: Urls
+) -> None:
+    image.upgrade(urls)
+    slow = image.with_migrations({"0003": later("0003", "0002", up="SELECT pg_sleep(60)")})
+    first = slow.flask(urls.owner, "db", "upgrade", RELEASE="r8", RELEASE_BY="Ada Lovelace")
+    wait_until(lambda: held(postgres, urls) == "1", "the lock")
+    code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r9", MIGRATION_LOCK_WAIT="1"))
+    image.docker("kill", first)
+    assert code == 1
+    assert "held the lock for 1 s: release r8, by Ada Lovelace, pid " in lines[-1]["event"]
+    assert postgres.psql(urls.name, "SELECT count(*) FROM releases WHERE release = 'r9'") == "0"
+
+
+@pytest.mark.parametrize("words", ["", "not True", "None"])
+def test_a_revision_without_its_word_on_compatibility_is_refused_before_anything_is_changed(
+    image: Image, postgres: Postgres, urls: Urls, words: str
+) -> None:
+    image.upgrade(urls, RELEASE="r7")
+    silent = image.with_migrations(
+        {"0003": later("0003", "0002"), "0004": later("0004", "0003", compatible=words)},
+    )
+    code, lines = image.finished(silent.flask(urls.owner, "db", "upgrade", RELEASE="r8"))
+    assert code == 1
+    assert lines[-1]["event"].startswith(
+        "Error: nothing was changed: migrations/versions/0004_later.py: wanted the line `compatible = True`"
+    )
+    assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == "0002"
+    assert postgres.psql(urls.name, "SELECT release FROM releases") == "r7"
+
+
+def test_an_old_image_serves_on_later_compatible_schemas_and_says_so_when_it_cannot_any_more(
+    image: Image, postgres: Postgres, urls: Urls
+) -> None:
+    sources = {"0003": later("0003", "0002"), "0004": later("0004", "0003")}
+    image.upgrade(urls, RELEASE="r7")
+    old = image.web(urls)
+    later_image = image.with_migrations(sources)
+    later_image.upgrade(urls, RELEASE="r8")
+    assert later_image.finished(later_image.flask(urls.owner, "release", "served", RELEASE="r8"))[0] == 0
+    for web in (old, image.web(urls)):
+        wait_until(lambda web=web: web.status("/readyz") == 200, "readiness on a compatible schema")  # type: ignore[misc]
+    code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r7"))
+    assert (code, lines[-1]["revision"]) == (0, ["0004"])
+    newest = "SELECT release, outcome, schema_before, schema_after FROM releases ORDER BY id DESC LIMIT 1"
+    assert postgres.psql(urls.name, newest) == "r7|migrated|0004|0004"
+
+    newest_image = image.with_migrations({**sources, "0005": later("0005", "0004", compatible="False")})
+    newest_image.upgrade(urls, RELEASE="r9")
+    answer = old.ask("/readyz")
+    assert (answer.status, json.loads(answer.body)["reason"]) == (503, "schema")
+    before = postgres.psql(urls.name, "SELECT * FROM releases, schema_steps, alembic_version ORDER BY 1, 13")
+    for command in (("db", "upgrade"), ("db", "downgrade", "0002")):
+        code, lines = image.finished(image.flask(urls.owner, *command, RELEASE="r7"))
+        assert code == 1
+        assert "the image of release r9" in lines[-1]["event"]
+    assert "this image does not know revision 0005" in lines[-1]["event"]
+    code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r7"))
+    assert "the schema is at 0005, this image needs 0002" in lines[-1]["event"]
+    assert "db downgrade 0002" in lines[-1]["event"]
+    assert postgres.psql(urls.name, "SELECT * FROM releases, schema_steps, alembic_version ORDER BY 1, 13") == before
+
+    code, lines = image.finished(newest_image.flask(urls.owner, "db", "downgrade", "0002", RELEASE="r9"))
+    assert (code, lines[-1]["after"]) == (0, ["0002"])
+    assert old.status("/readyz") == 200
+    code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r7"))
+    assert code == 0
 
 
 def test_a_role_that_may_not_change_the_schema_is_told_what_to_run(image: Image, urls: Urls) -> None:

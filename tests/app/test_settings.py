@@ -66,6 +66,12 @@ def test_good_settings_are_taken_with_sane_defaults() -> None:
         ({"WEB_THREADS": "1.5"}, "WEB_THREADS: got 1.5; wanted a whole number of threads"),
         ({"GATEWAY_NETWORKS": "gateway"}, "GATEWAY_NETWORKS: got 'gateway'"),
         ({"MIGRATION_LOCK_TIMEOUT": "-1"}, "MIGRATION_LOCK_TIMEOUT: got -1; wanted a number of seconds"),
+        ({"MIGRATION_LOCK_ATTEMPTS": "0"}, "MIGRATION_LOCK_ATTEMPTS: got 0; wanted a number of attempts from 1 to 100"),
+        ({"RELEASE": "r" * 129}, "RELEASE: got 129 characters that are not such words; wanted at most 128 letters"),
+        ({"RELEASE_DIGEST": "a" * 257}, "RELEASE_DIGEST: got 257 characters that are not such words; wanted at most 2"),
+        ({"RELEASE_REVISION": "https://git:pa55word@example.org"}, "RELEASE_REVISION: got 32 characters that are not"),
+        ({"RELEASE_BY": "Ada\nLovelace"}, "RELEASE_BY: got 12 characters that are not such words; wanted a person's"),
+        ({"RELEASE_BUNDLE": "a b"}, "RELEASE_BUNDLE: got 3 characters that are not such words; wanted at most 128"),
         ({"SECRET_KEY_FILE": "/nowhere"}, "SECRET_KEY: got both SECRET_KEY and SECRET_KEY_FILE; wanted one of them"),
         ({"RELEASE_FILE": "/nowhere"}, "RELEASE_FILE: got /nowhere, which cannot be read (No such file or directory)"),
     ],
@@ -100,6 +106,20 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     file.write_text("\n", encoding="utf-8")
     (problem,) = problems(SECRET_KEY="", SECRET_KEY_FILE=str(file))
     assert problem == f"SECRET_KEY_FILE: got {file}, which is empty; wanted a file that holds the value of SECRET_KEY"
+
+
+def test_what_is_told_about_a_release_is_taken_as_it_is_and_may_be_missing() -> None:
+    told = {
+        "RELEASE": "3f2a91bc04",
+        "RELEASE_DIGEST": "registry.example.org:5000/site/app@sha256:" + "ab12" * 16,
+        "RELEASE_REVISION": "8a649ff-dirty",
+        "RELEASE_BY": "Ådä Lovelace <ada@example.org>",
+        "RELEASE_BUNDLE": "1b2c3d4e5f",
+    }
+    settings = load({**GOOD, **told})
+    assert [getattr(settings, name.lower()) for name in told] == list(told.values())
+    settings = load({**GOOD, "RELEASE_BY": ""})
+    assert (settings.release, settings.release_by, settings.release_bundle) == ("unreleased", None, None)
 
 
 def test_a_site_without_tls_must_be_asked_for() -> None:
