@@ -116,12 +116,11 @@ def measure(contender: Contender, rest_seconds: float) -> tuple[Tally, Tally]:
     load = Load(Target.of(contender.url), works(contender.name))
     with Background(load) as running:
         running.wait_for_answers(RATE)
-        warming = running.lap()
+        warming = running.cut()
         running.wait_for_answers(max(1, round(RATE * rest_seconds)), seconds=60 + rest_seconds)
-        before = running.lap()
-        load.tally.began = load.now()
-        contender.release()
+        before = running.cut()
         known = set(before.releases)
+        contender.release()
         deadline = time.monotonic() + 60
         while not set(load.tally.releases) - known and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -59,9 +59,14 @@ class Background:
                 raise AssertionError(f"the prober got no {count} answers: {self.failure or tally.plain()}")
             time.sleep(0.01)
 
+    def cut(self) -> Tally:
+        """Begin a new tally at once, and return the old one, which some requests still end in."""
+        old, self.load.tally = self.load.tally, Tally(began=self.load.now())
+        return old
+
     def lap(self) -> Tally:
         """Begin a new tally, and return the old one once all its requests are over."""
-        old, self.load.tally = self.load.tally, Tally(began=self.load.now())
+        old = self.cut()
         deadline = time.monotonic() + self.load.timeout + 5
         while old.outstanding and time.monotonic() < deadline:
             time.sleep(0.01)
