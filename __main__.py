@@ -18,6 +18,8 @@ tried = attempt.before(configured, before)
 comes_from = origin.of(Path(__file__).resolve().parent, os.environ)
 described, made = system.describe(configured, pulumi.get_project(), pulumi.get_stack(), tried, comes_from)
 platform = platform_of(configured)
+platform.check(described, configured)
+described = attempt.marked(described)
 serving = platform.run(described, configured)
 attempt.remember(configured, described.release, made, serving, comes_from)
 for name, value in outputs.of(configured, platform.addresses(described), serving, made, before, comes_from).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pulumi
 import pulumi_random
@@ -10,6 +11,7 @@ from pulumi.runtime import invoke
 
 from infra import bundle, history
 from infra.bundle import Bundle, Kept
+from infra.model import System
 from infra.origin import Origin
 from infra.platforms import Serving
 from infra.settings import Settings
@@ -18,12 +20,13 @@ NAME = "attempt"
 STASH = f"pulumi:index:Stash::{NAME}"
 
 
-def mark(release: str) -> pulumi.Output[str]:
-    """Return what is new whenever another release is tried than the time before.
+def marked(system: System) -> System:
+    """Return the system with a mark that is new whenever another release is tried than the time before.
 
     Going back after a release that failed, what is unchanged since is looked at again: the schema may have moved.
     """
-    return pulumi_random.RandomId(NAME, byte_length=8, keepers={"release": release}).hex
+    made = pulumi_random.RandomId(NAME, byte_length=8, keepers={"release": system.release})
+    return replace(system, attempt=made.hex)
 
 
 def remember(settings: Settings, release: str, made: Bundle, serving: Serving, origin: Origin) -> None:

@@ -18,17 +18,22 @@ LEFT_OUT = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cach
 
 def app(settings: Settings) -> Image:
     """The Flask app."""
-    return of_folder("app", {"BASE_IMAGE": settings.base_image, "PSYCOPG": settings.psycopg})
+    return of_folder("app", {**debian(settings), "PSYCOPG": settings.psycopg})
 
 
 def gateway(settings: Settings) -> Image:
     """Nginx with the watcher."""
-    return of_folder("gateway", {"BASE_IMAGE": settings.base_image})
+    return of_folder("gateway", debian(settings))
 
 
 def database(settings: Settings) -> Image:
     """PostgreSQL."""
-    return of_folder("database", {"BASE_IMAGE": settings.base_image})
+    return of_folder("database", debian(settings))
+
+
+def debian(settings: Settings) -> dict[str, str]:
+    """Return what every image is built with: the base, and the record that renews the distribution's packages."""
+    return {"BASE_IMAGE": settings.base_image, "PACKAGES": settings.packages}
 
 
 def of_folder(name: str, arguments: dict[str, str], root: Path = ROOT) -> Image:

@@ -155,6 +155,7 @@ class Settings:
     maintenance_contact_link: str
     docker_host: str
     base_image: str
+    packages: str
     protect_data: bool
     kubernetes: KubernetesSettings
 
@@ -228,6 +229,7 @@ def read(given: Mapping[str, str]) -> Settings:
         maintenance_contact_link=reader.checked("maintenanceContactLink", values.contact_link),
         docker_host=reader.checked("dockerHost", values.docker_host),
         base_image=reader.checked("baseImage", values.image_reference),
+        packages=reader.checked("packages", values.package_record),
         protect_data=reader.truth("protectData"),
         kubernetes=reader.kubernetes(),
     )

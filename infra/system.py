@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from infra import attempt, bundle, database, gateway, images, pin, release, secrets, steps, web
+from infra import bundle, database, gateway, images, pin, release, secrets, steps, web
 from infra.bundle import Bundle, Kept
 from infra.model import Route, System
 from infra.origin import NOWHERE, Origin
@@ -32,7 +32,6 @@ def describe(
         project=project,
         stack=stack,
         release=release_id,
-        attempt=attempt.mark(release_id),
         services=(
             gateway.service(settings),
             *own_database,

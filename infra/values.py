@@ -144,6 +144,13 @@ def image_reference(value: str) -> str:
     return value
 
 
+def package_record(value: str) -> str:
+    """Check the record of the images' packages, a day and a hash, or nothing."""
+    if value and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9a-f]{8}", value):
+        raise ValueError("what `make upgrade-images` sets (2026-11-25-3fa2c1d0), or nothing")
+    return value
+
+
 def registry(value: str) -> str:
     """Check where images are pushed to, or nothing: the host is told from a folder by a dot, a port or localhost."""
     host = value.partition("/")[0]

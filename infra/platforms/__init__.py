@@ -22,6 +22,9 @@ class Serving:
 class Platform(Protocol):
     """Something that runs a system."""
 
+    def check(self, system: System, settings: Settings) -> None:
+        """Raise RunError for what cannot run, as far as that is seen before anything is declared."""
+
     def run(self, system: System, settings: Settings) -> Serving:
         """Declare every resource of the system and return what serves."""
 

@@ -15,7 +15,7 @@ import pulumi.runtime
 import pulumi.runtime.settings
 import pytest
 
-from infra import outputs, settings, system
+from infra import attempt, outputs, settings, system
 from infra.bundle import Kept
 from infra.model import System
 from infra.platforms import platform_of
@@ -160,6 +160,8 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
             recorder.declared.system = described
             api.release = described.release
             platform = platform_of(configured)
+            platform.check(described, configured)
+            described = attempt.marked(described)
             serving = platform.run(described, configured)
             recorder.declared.outputs = {}
             for name, value in outputs.of(configured, platform.addresses(described), serving, made, before).items():

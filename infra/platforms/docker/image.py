@@ -30,21 +30,24 @@ def key(image: Image) -> tuple[str, str]:
 
 
 def create(stack: Stack, system: System) -> Images:
-    """Declare every image that the system uses; raise RunError for one of a former release that is no longer there."""
+    """Declare every image that the system uses; one of a former release is there and is not built."""
     used = {key(image): image for image in (each.workload.image for each in system.declared)}
-    return {each: find(stack, image) if image.digest else build(stack, image) for each, image in used.items()}
+    return {
+        each: Built(name_of(stack.project, image), image.digest) if image.digest else build(stack, image)
+        for each, image in used.items()
+    }
 
 
-def name_of(stack: Stack, image: Image) -> str:
+def name_of(project: str, image: Image) -> str:
     """Return an image's name; its tag names its content, so a changed file is another name."""
-    return f"{stack.project}-{image.name}:{image.tag}"
+    return f"{project}-{image.name}:{image.tag}"
 
 
 def build(stack: Stack, image: Image) -> Built:
     """Declare one image."""
     built = docker.RemoteImage(
         f"image-{image.name}",
-        name=name_of(stack, image),
+        name=name_of(stack.project, image),
         build=docker.RemoteImageBuildArgs(
             context=image.name,
             dockerfile="Dockerfile",
@@ -58,10 +61,12 @@ def build(stack: Stack, image: Image) -> Built:
     return Built(built.name, built.image_id)
 
 
-def find(stack: Stack, image: Image) -> Built:
-    """Return an image that was built for a former release; raise RunError where it has gone or been built anew."""
-    name = name_of(stack, image)
-    found = daemon.image_id(stack.host, name)
+def check(host: str, project: str, image: Image) -> None:
+    """Raise RunError where the image of a former release has gone or been built anew."""
+    if not image.digest:
+        return
+    name = name_of(project, image)
+    found = daemon.image_id(host, name)
     if found != image.digest:
         state = "is not on the machine any more" if found is None else f"has been built anew since, as {found}"
         raise pulumi.RunError(
@@ -69,4 +74,3 @@ def find(stack: Stack, image: Image) -> Built:
             "Nothing was changed. Name another (`make releases` shows what is kept), or go on with what is here: "
             "pulumi config rm release"
         )
-    return Built(name, image.digest)

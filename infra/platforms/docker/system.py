@@ -17,6 +17,12 @@ from infra.platforms.docker.stack import Stack
 from infra.settings import Settings
 
 
+def check(system: System, settings: Settings) -> None:
+    """Raise RunError where an image that is not built here is gone."""
+    for each in system.declared:
+        image.check(settings.docker_host, system.project, each.workload.image)
+
+
 def run(system: System, settings: Settings) -> Serving:
     """Declare every resource of the system and return what serves."""
     host = settings.docker_host

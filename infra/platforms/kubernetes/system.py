@@ -31,6 +31,10 @@ PATIENT_SECONDS = 120
 """How long what is no release may run before it is ready: a database that recovers, for one."""
 
 
+def check(_system: System, _settings: Settings) -> None:
+    """Do nothing: whether the registry still has an image of a former release, the nodes tell when they pull it."""
+
+
 def run(system: System, settings: Settings) -> Serving:
     """Declare every resource of the system and return what serves."""
     own = settings.kubernetes
