@@ -35,6 +35,7 @@ VERBS = {
     "cancel": "cancel",
     "rollback": "rollback",
     "unpin": "unpin",
+    "upgrade-images": "upgrade_images",
     "releases": "releases",
     "cluster-up": "cluster_up",
     "cluster-down": "cluster_down",
