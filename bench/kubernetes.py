@@ -68,6 +68,8 @@ def stack(folder: Path) -> Iterator[ClusterSite]:
     name = f"bench-{os.getpid()}-{started_at(os.getpid())}"
     site = new_cluster_site(folder, name, cluster, free_node_port())
     site.config("protectData", "false")
+    # The tests' programs leave no bytecode behind; a user's second update finds the first one's.
+    site.environment.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         yield site
     finally:
