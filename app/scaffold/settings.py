@@ -26,7 +26,7 @@ NO_RELEASE = "unreleased"
 # What is told about a release is shown to whoever reads the ledger: short words, and nothing that may hold a password.
 WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:/@+-]{0,127}")
 DIGEST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:/@+-]{0,255}")
-NAME = re.compile(r"[^\W_].{0,127}")
+NAME = re.compile(r"\S.{0,127}")
 WANTED_WORD = "at most 128 letters, digits and . _ : / @ + -, without :// in it"
 WANTED_DIGEST = WANTED_WORD.replace("128", "256")
 MAKE_A_KEY = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"

@@ -118,6 +118,7 @@ def test_what_is_told_about_a_release_is_taken_as_it_is_and_may_be_missing() -> 
     }
     settings = load({**GOOD, **told})
     assert [getattr(settings, name.lower()) for name in told] == list(told.values())
+    assert load({**GOOD, "RELEASE_BY": "_runner@build-7"}).release_by == "_runner@build-7"
     settings = load({**GOOD, "RELEASE_BY": ""})
     assert (settings.release, settings.release_by, settings.release_bundle) == ("unreleased", None, None)
 
