@@ -24,7 +24,7 @@ ENTRY = "maintenance.json"
 TOUCHED = "scaffold/maintenance-told"
 ASKED = "gateway/maintenance"
 POLL_SECONDS = 0.25
-TOUCH_SECONDS = 5.0
+TOUCH_SECONDS = 2.0
 LONGEST_SECONDS = 180.0
 OFF = "off"
 
