@@ -28,7 +28,7 @@ def quick(run: str, rate: float) -> list[Work]:
     ]
 
 
-def slow(rate: float = 1.0) -> list[Work]:
+def slow(rate: float = 0.5) -> list[Work]:
     """Fetch and send bodies that take seconds, but less than a release may take to drain."""
     return [
         work.download("/probe/download", rate, 100_000, IN_FLIGHT_SECONDS),
@@ -39,7 +39,7 @@ def slow(rate: float = 1.0) -> list[Work]:
 class Visitors:
     """The prober at work on a site, and what it found."""
 
-    def __init__(self, site: Site, rate: float = 50, others: Sequence[Work] | None = None, words: str = WORDS) -> None:
+    def __init__(self, site: Site, rate: float = 40, others: Sequence[Work] | None = None, words: str = WORDS) -> None:
         self.site = site
         self.run = uuid.uuid4().hex
         works = [*quick(self.run, rate), *(slow() if others is None else others)]
