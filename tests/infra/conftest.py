@@ -19,7 +19,7 @@ from infra import attempt, outputs, settings, system
 from infra.bundle import Kept
 from infra.model import System
 from infra.platforms import platform_of
-from infra.platforms.docker import daemon, leftover
+from infra.platforms.docker import daemon, interruption, leftover
 from infra.platforms.kubernetes import cluster
 from infra.settings import Settings
 from kubeapi.client import Client
@@ -129,6 +129,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
 
     monkeypatch.setattr(daemon, "processors", lambda _host: PROCESSORS)
     monkeypatch.setattr(leftover, "refuse_a_taken_port", lambda _host, _system: None)
+    monkeypatch.setattr(interruption, "warn", lambda _host, _system: None)
     clients: list[Client] = []
     really_connect = cluster.connect
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -81,6 +83,13 @@ def told(host: str, what: str) -> str:
             "pulumi config set dockerHost unix:///var/run/docker.sock"
         )
     return done.stdout.strip()
+
+
+def container(host: str, name: str) -> dict[str, Any] | None:
+    """Return what the daemon knows of the container with that name, or None where there is no such container."""
+    done = run(host, "container", "inspect", name)
+    found: list[dict[str, Any]] = json.loads(done.stdout or "[]") if done.returncode == 0 else []
+    return found[0] if found else None
 
 
 def image_id(host: str, name: str) -> str | None:

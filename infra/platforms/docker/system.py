@@ -10,7 +10,19 @@ import pulumi_docker as docker
 
 from infra.model import Job, Limits, Service, System, Workload
 from infra.platforms import Serving, order
-from infra.platforms.docker import daemon, files, image, job, leftover, moving, network, ready, switch, workload
+from infra.platforms.docker import (
+    daemon,
+    files,
+    image,
+    interruption,
+    job,
+    leftover,
+    moving,
+    network,
+    ready,
+    switch,
+    workload,
+)
 from infra.platforms.docker.image import Images
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
@@ -19,8 +31,9 @@ from infra.settings import Settings
 
 def check(system: System, settings: Settings) -> None:
     """Raise RunError where an image that is not built here is gone."""
-    for each in system.declared:
-        image.check(settings.docker_host, system.project, each.workload.image)
+    for wanted in {image.key(each.workload.image): each.workload.image for each in system.declared}.values():
+        if wanted.digest:
+            image.find(settings.docker_host, system.project, wanted)
 
 
 def run(system: System, settings: Settings) -> Serving:
@@ -39,6 +52,7 @@ def run(system: System, settings: Settings) -> Serving:
         # Said after the provider: a stack that was taken to another daemon hears of that first. Nothing follows.
         never = provider.id.apply(functools.partial(refuse, refused))
         return Serving(never, never)
+    interruption.warn(host, system)
     stack = Stack(system.project, system.stack, host, processors, provider, leftover.refusal(host))
     planned = network.plan(system)
     images = image.create(stack, system)
