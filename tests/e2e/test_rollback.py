@@ -88,6 +88,7 @@ def ledger(site: Site) -> list[dict[str, object]]:
 
 
 def test_a_rollback_brings_the_whole_release_back_without_building_and_loses_no_request(site: Site) -> None:
+    """M26: the release before, its image, settings, files and secrets."""
     first, key = assert_one_release(site), secret_key(site)
     site.config("secretKeyVersion", "2")
     site.config("siteName", "Another name")

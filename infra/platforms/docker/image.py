@@ -33,7 +33,9 @@ def create(stack: Stack, system: System) -> Images:
     """Declare every image that the system uses; one of a former release is there and is not built."""
     used = {key(image): image for image in (each.workload.image for each in system.declared)}
     return {
-        each: Built(name_of(stack.project, image), image.digest) if image.digest else build(stack, image)
+        each: Built(name_of(stack.project, image), find(stack.host, stack.project, image))
+        if image.digest
+        else build(stack, image)
         for each, image in used.items()
     }
 
@@ -61,16 +63,19 @@ def build(stack: Stack, image: Image) -> Built:
     return Built(built.name, built.image_id)
 
 
-def check(host: str, project: str, image: Image) -> None:
-    """Raise RunError where the image of a former release has gone or been built anew."""
-    if not image.digest:
-        return
+def find(host: str, project: str, image: Image) -> str:
+    """Return the id of an image that was built for a former release; raise RunError where it has gone.
+
+    One that was built anew from the same content is said to be, and taken: the tag names the content.
+    """
     name = name_of(project, image)
     found = daemon.image_id(host, name)
-    if found != image.digest:
-        state = "is not on the machine any more" if found is None else f"has been built anew since, as {found}"
+    if found is None:
         raise pulumi.RunError(
-            f"release: the image {name} of the release that `release` names {state}; wanted {image.digest}. "
-            "Nothing was changed. Name another (`make releases` shows what is kept), or go on with what is here: "
-            "pulumi config rm release"
+            f"release: the image {name} of the release that `release` names is not on the machine any more; wanted "
+            f"{image.digest}. Nothing was changed. Name another (`make releases` shows what is kept), or go on with "
+            "what is here: pulumi config rm release"
         )
+    if found != image.digest:
+        pulumi.log.warn(f"release: {name} was built anew since, from the same content: {found}, was {image.digest}")
+    return found
