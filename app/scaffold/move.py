@@ -12,7 +12,7 @@ from alembic.util import CommandError
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from . import database, ledger, records, releases, schema, server, steps
+from . import blockers, database, ledger, records, releases, schema, server, steps
 from .settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -28,6 +28,7 @@ class Move:
         self.before: tuple[str, ...] = ()
         self.began: datetime | None = None
         self.recorded = False
+        self.held_up_by: list[str] = []
 
     def make(self) -> None:
         """Move the schema; raise `CommandError` when a lock or a statement took too long, with nothing changed."""
@@ -75,7 +76,12 @@ class Move:
 
     def migrate(self) -> tuple[str, ...]:
         """Run the steps and record them, all or nothing, and return where the schema is then."""
-        with self.engine.connect() as connection:
+        # A few looks within each wait for a lock.
+        every = self.settings.migration_lock_timeout / 4
+        with (
+            self.engine.connect() as connection,
+            blockers.watched(self.engine, connection, every) as self.held_up_by,
+        ):
             steps.configure(connection)
             with context.begin_transaction():
                 context.run_migrations()
@@ -122,7 +128,8 @@ class Move:
         if state == server.LOCKED:
             return CommandError(
                 f"a table stayed locked by another session for {self.settings.migration_lock_timeout:g} s, "
-                f"{self.settings.migration_lock_attempts} times, {self.left()}: let that session end, try more "
+                f"{self.settings.migration_lock_attempts} times, {self.left()}: "
+                f"{', '.join(self.held_up_by) or 'nobody was seen to hold it'}. Let that session end, try more "
                 "often with MIGRATION_LOCK_ATTEMPTS or wait longer with MIGRATION_LOCK_TIMEOUT, and run this again"
             )
         if state == server.STATEMENT_TOOK_TOO_LONG:
