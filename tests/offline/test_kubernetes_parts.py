@@ -284,6 +284,19 @@ def test_starting_loads_neither_the_sdk_nor_the_client() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_asyncio_runs_where_grpc_was_loaded_without_it() -> None:
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from offline.plugin import lean\n"
+        "lean.skip_asyncio()\n"
+        "import asyncio, grpc\n"
+        "async def answer(): return grpc.StatusCode.OK.name\n"
+        "print(asyncio.run(answer()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, ROOT], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "OK\n"
+
+
 def _checked(token: str, news: Properties, olds: Properties | None = None) -> Properties:
     given = {**kinds.named(token), **news}
     return check(token, "app", olds or {}, given, b"seed", namespaced=True, default_namespace="default").inputs
