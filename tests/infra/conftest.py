@@ -169,7 +169,15 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
                 told = functools.partial(recorder.declared.outputs.__setitem__, name)
                 pulumi.Output.from_input(value).apply(told)
 
-        pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
+        try:
+            pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
+        finally:
+            # What waits for the one that failed has failed too: taken note of here, or a later test would hear of it.
+            left = list(pulumi.runtime.settings.SETTINGS.outputs)
+            loop.run_until_complete(asyncio.wait(left, timeout=10) if left else asyncio.sleep(0))
+            for task in left:
+                if task.done() and not task.cancelled():
+                    task.exception()
         return recorder.declared
 
     yield run
