@@ -182,9 +182,18 @@ def free_node_port() -> int:
     raise RuntimeError("every port for NodePorts is taken")
 
 
-def new_cluster_site(folder: Path, stack: str, cluster: RunningCluster, node_port: int) -> ClusterSite:
-    """Make a stack on the cluster with its own state and settings; nothing runs yet."""
-    plain = new_site(folder, stack, {"gatewayPort": None, "siteUrl": f"http://localhost:{node_port}"})
+def new_cluster_site(
+    folder: Path,
+    stack: str,
+    cluster: RunningCluster,
+    node_port: int,
+    alter: Callable[[Path], None] | None = None,
+) -> ClusterSite:
+    """Make a stack on the cluster with its own state and settings; nothing runs yet.
+
+    `alter` may change the copied program first.
+    """
+    plain = new_site(folder, stack, {"gatewayPort": None, "siteUrl": f"http://localhost:{node_port}"}, alter)
     site = ClusterSite(
         plain.folder, plain.stack, node_port, plain.environment, plain.passphrase, plain.opener, cluster=cluster
     )
