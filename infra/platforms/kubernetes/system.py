@@ -82,7 +82,7 @@ def run(system: System, settings: Settings) -> Serving:
     ends = ready.every([started[system.route.service], started[system.route.gateway]])
     confirmed = serving.confirmed(within, system, ends.resources)
     for last in order.once_serving(system):
-        run_job(last, Ready((confirmed.apply(lambda _: within.provider),)))
+        run_job(last, Ready((confirmed.apply(lambda _: within.provider),), tried.ids))
     serves = pulumi.Output.from_input(system.release) if pulumi.runtime.is_dry_run() else confirmed
     return Serving(serves, images[image.key(system.image)])
 
