@@ -23,7 +23,7 @@ def fail(_: object) -> None:
     raise pulumi.RunError("this update fails when its release serves")
 
 
-serving.apply(fail)
+serving.release.apply(fail)
 """
 STEPS = {
     "the image is being built": r"image-app creating",
