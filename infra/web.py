@@ -18,6 +18,7 @@ USER = 10001
 MIGRATE = database.MIGRATE
 DOWNGRADE = "downgrade"
 RECORD = "record"
+DIGEST = "RELEASE_DIGEST"
 CREDENTIALS = ("database-url",)
 """The files with which a release gets in; they are today's, whichever release it is."""
 FLASK = ("flask", "--app", "scaffold:create_app")
@@ -98,28 +99,16 @@ def bundle(settings: Settings, secrets: Secrets) -> Bundle:
 
 def jobs(made: Bundle, origin: Origin, pinned: str, back: Downgrade | None, release_id: str, first: str) -> list[Job]:
     """Describe what runs before a release serves, and what then writes it into the ledger; `first` goes before."""
-    notes = {name: value for name, value in {**origin.notes, "RELEASE_BUNDLE": pinned}.items() if value}
-    downgrade = [
-        Job(
-            name=DOWNGRADE,
-            workload=replace(
-                release.labelled(back.through.migrate, release_id), command=(*FLASK, "db", "downgrade", back.to)
-            ),
-            release=release_id,
-            after=(first,),
-            acts_as=MIGRATE,
-        )
-        for back in [back]
-        if back
-    ]
     told = release.labelled(made.migrate, release_id)
+    notes = {name: value for name, value in {**origin.notes, "RELEASE_BUNDLE": pinned}.items() if value}
+    downgrades = [downgrade(back, release_id, first)] if back else []
     migrate = Job(
         name=MIGRATE,
         workload=told,
         release=release_id,
-        after=(DOWNGRADE,) if back else (first,),
+        after=(downgrades[0].name if downgrades else first,),
         notes=notes,
-        digest_as="RELEASE_DIGEST",
+        digest_as=DIGEST,
     )
     record = Job(
         name=RECORD,
@@ -127,10 +116,22 @@ def jobs(made: Bundle, origin: Origin, pinned: str, back: Downgrade | None, rele
         release=release_id,
         once_serving=True,
         notes=notes,
-        digest_as="RELEASE_DIGEST",
+        digest_as=DIGEST,
         acts_as=MIGRATE,
     )
-    return [*downgrade, migrate, record]
+    return [*downgrades, migrate, record]
+
+
+def downgrade(back: Downgrade, release_id: str, first: str) -> Job:
+    """Describe taking the schema back: with the image that knows the way, before the release that needs it."""
+    through = release.labelled(back.through.migrate, release_id)
+    return Job(
+        name=DOWNGRADE,
+        workload=replace(through, command=(*FLASK, "db", "downgrade", back.to)),
+        release=release_id,
+        after=(first,),
+        acts_as=MIGRATE,
+    )
 
 
 def service(settings: Settings, made: Bundle, release_id: str, reachable_from: tuple[str, ...]) -> Service:
