@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from infra import database, images, maintenance, release
@@ -101,7 +102,7 @@ def jobs(made: Bundle, origin: Origin, pinned: str, back: Downgrade | None, rele
     """Describe what runs before a release serves, and what then writes it into the ledger; `first` goes before."""
     told = release.labelled(made.migrate, release_id)
     notes = {name: value for name, value in {**origin.notes, "RELEASE_BUNDLE": pinned}.items() if value}
-    downgrades = [downgrade(back, release_id, first)] if back else []
+    downgrades = [downgrade(back, notes, release_id, first)] if back else []
     migrate = Job(
         name=MIGRATE,
         workload=told,
@@ -122,7 +123,7 @@ def jobs(made: Bundle, origin: Origin, pinned: str, back: Downgrade | None, rele
     return [*downgrades, migrate, record]
 
 
-def downgrade(back: Downgrade, release_id: str, first: str) -> Job:
+def downgrade(back: Downgrade, notes: Mapping[str, str], release_id: str, first: str) -> Job:
     """Describe taking the schema back: with the image that knows the way, before the release that needs it."""
     through = release.labelled(back.through.migrate, release_id)
     return Job(
@@ -130,6 +131,8 @@ def downgrade(back: Downgrade, release_id: str, first: str) -> Job:
         workload=replace(through, command=(*FLASK, "db", "downgrade", back.to)),
         release=release_id,
         after=(first,),
+        notes=notes,
+        digest_as=DIGEST,
         acts_as=MIGRATE,
     )
 
