@@ -125,6 +125,7 @@ def test_a_rollback_brings_the_whole_release_back_without_building_and_loses_no_
     assert "pinned" not in site.outputs()
 
 
+@pytest.mark.slow
 def test_the_release_before_comes_back_as_the_same_release(site: Site) -> None:
     before = assert_one_release(site)
     change(site.folder, "third")
@@ -180,6 +181,7 @@ def test_a_migration_that_says_nothing_of_the_release_before_is_refused(site: Si
     site.up("--expect-no-changes")
 
 
+@pytest.mark.slow
 def test_a_rollback_over_a_compatible_migration_needs_no_downgrade(site: Site) -> None:
     before = assert_one_release(site)
     migrate(site, "aaaa00000000", "compatible = True")
