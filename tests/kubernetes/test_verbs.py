@@ -243,6 +243,47 @@ def test_migrations_run_once_more_and_leave_nothing_behind(serving: ClusterClone
     until(lambda: serving.names("jobs") == before, "the job is gone")
 
 
+def serves(clone: ClusterClone) -> str:
+    """Return the release that answers."""
+    return str(json.loads(clone.get("/readyz")[1])["release"])
+
+
+def test_releases_tells_what_is_kept_and_the_ledger_of_the_cluster(serving: ClusterClone) -> None:
+    before = serving.names("jobs")
+    code, said = serving.make("releases")
+    assert code == 0, said
+    kept, _, ledger = said.partition("\nledger\n")
+    release = serves(serving)
+    assert re.search(rf"^  {release} .* serves$", kept, re.MULTILINE), said
+    assert re.search(rf"{release}.*serving", ledger), said
+    until(lambda: serving.names("jobs") == before, "the job is gone")
+
+
+def test_rollback_pins_the_release_before_and_unpin_goes_on_with_the_clone(serving: ClusterClone) -> None:
+    first = serves(serving)
+    write_settings(serving, siteName="Another")
+    try:
+        code, said = serving.make("up")
+        assert code == 0, said
+        second = serves(serving)
+        assert second != first
+        code, said = serving.make("rollback")
+        assert code == 0, said
+        assert f"the stack is pinned to the release {first}" in said
+        assert "image-app creating" not in said
+        assert serves(serving) == first
+        code, said = serving.make("unpin")
+        assert code == 0, said
+        assert f"was pinned to {first}" in said
+        assert serves(serving) == first
+    finally:
+        write_settings(serving)
+    code, said = serving.make("up")
+    assert code == 0, said
+    assert "pinned to the release" not in said
+    assert serves(serving) == first
+
+
 def test_what_a_killed_run_left_is_swept_away_after_the_update_and_what_others_made_stays(
     serving: ClusterClone, tmp_path: Path
 ) -> None:
