@@ -144,7 +144,7 @@ def test_the_migration_of_the_release_that_serves_is_chosen() -> None:
     assert migrate.choose([first, other], [], "k8s") is first, "the only one there is"
     with pytest.raises(Problem, match="for a release that serves"):
         migrate.choose([first, second], [], "k8s")
-    with pytest.raises(Problem, match="no migration job to run again"):
+    with pytest.raises(Problem, match="no job migrate to run again"):
         migrate.choose([other], [serving], "k8s")
 
 
