@@ -76,6 +76,8 @@ def test_a_release_and_the_way_back_lose_no_request_and_nothing_is_built_for_it(
     assert "image-app creating" not in back.stdout
     assert assert_one_release(site) == before == site.outputs()["pinned"]
     site.up("--expect-no-changes")
+    # What is in the clone is again what serves, once the pin is gone.
+    change(site.folder, "first")
 
 
 @pytest.mark.slow
