@@ -23,7 +23,8 @@ from watcher.layout import Layout
 BINARY = "/usr/sbin/nginx"
 PORT = 8080
 BACKLOG = 511
-RELOAD_FAREWELL = 2.0
+RELOAD_FAREWELL = 5.0
+"""Seconds; a request that takes longer ends on a connection that closes without having said so."""
 
 
 class NginxError(RuntimeError):
