@@ -138,11 +138,12 @@ class Nginx:
         """Have the configuration read again, and wait until only new workers take requests; raise NginxError.
 
         A worker that ends closes the connections that its clients keep open, also one on which a request is on its way.
-        So they are given up first, each with an answer that says so.
+        So they are given up first, each with an answer that says so, for some seconds, or until there are none.
         """
         with contextlib.suppress(NginxError):
-            self.take_leave()
-            time.sleep(RELOAD_FAREWELL)
+            until = time.monotonic() + RELOAD_FAREWELL
+            while self.take_leave() > 0 and time.monotonic() < until:
+                time.sleep(0.05)
         former = self.workers()
         self.send(signal.SIGHUP)
         self.await_configuration(digest, timeout, former)
@@ -200,14 +201,16 @@ class Nginx:
         if answer.status != 200 or answer.body != text.encode():
             raise NginxError(f"nginx did not take {what}: status {answer.status}")
 
-    def take_leave(self) -> None:
-        """Have each answer close its client's connection from now on; raise NginxError."""
+    def take_leave(self) -> int:
+        """Have each answer close its connection from now on, and return how many are open; raise NginxError."""
         try:
             answer = exchange(self._layout.nginx_socket, "PUT", "/leave", timeout=3)
         except ExchangeError as error:
             raise NginxError(f"nginx was not told to take leave: {error}") from error
         if answer.status != 200:
             raise NginxError(f"nginx did not take leave: status {answer.status}")
+        active = answer.body.decode("utf-8", "replace").strip()
+        return int(active) - 1 if active.isdigit() else 1
 
     def counters(self) -> dict[str, int]:
         """Return what the workers counted; raise NginxError."""

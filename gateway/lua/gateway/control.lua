@@ -31,7 +31,10 @@ function M.put_leave()
     if not stored then
         ngx.status = 500
         ngx.print(why)
+        return
     end
+    -- With the one that asks.
+    ngx.print(ngx.var.connections_active)
 end
 
 function M.get_counters()
