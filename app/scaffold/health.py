@@ -23,11 +23,15 @@ PATIENCE = 1.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to one check; `reason` is `database` or `schema` when the app is not ready."""
+    """The answer to one check; `reason` is `database` or `schema` when the app is not ready.
+
+    `slow` when nothing is known but that the database has not answered yet.
+    """
 
     ready: bool
     reason: str | None = None
     detail: str | None = None
+    slow: bool = False
 
 
 class Readiness:
@@ -44,7 +48,7 @@ class Readiness:
         try:
             fits = self.question.answer(self.patience)
         except TimeoutError:
-            return Verdict(False, "database", f"no answer within {self.patience:g} s")
+            return Verdict(False, "database", f"no answer within {self.patience:g} s", slow=True)
         except SQLAlchemyError as error:
             return Verdict(False, "database", database.reason(error))
         return Verdict(fits.ready, None if fits.ready else "schema", fits.words)
@@ -72,7 +76,7 @@ def readyz() -> Response:
     else:
         # The detail names hosts and users: it is for the log alone.
         log.warning("not ready", reason=verdict.reason, detail=verdict.detail)
-        if verdict.reason == "database":
+        if verdict.reason == "database" and not verdict.slow:
             current_app.extensions["outage"].begin(verdict.detail)
         response = jsonify(status="unready", reason=verdict.reason, release=current_app.config["RELEASE"])
         response.status_code = 503

@@ -14,6 +14,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 # Seconds between two looks at the database, while it is well and while it is not.
 WELL, OFFLINE = 1.0, 0.25
+# Looks in a row that end without any answer before that counts as offline: a machine that is busy answers late, and to
+# turn everybody away for it would make an outage of a delay.
+PATIENT_LOOKS = 3
 
 
 class Outage:
@@ -60,15 +63,17 @@ class Outage:
         threading.Thread(target=self._watch, name="outage", daemon=True).start()
 
     def _watch(self) -> None:
+        slow = 0
         try:
             while True:
                 verdict = self.readiness.check()
-                if verdict.reason == "database":
-                    self.begin(verdict.detail)
-                else:
+                slow = slow + 1 if verdict.slow else 0
+                if verdict.reason != "database":
                     self.end()
+                elif not verdict.slow or slow >= PATIENT_LOOKS:
+                    self.begin(verdict.detail)
                 self.woken.clear()
-                self.woken.wait(OFFLINE if self.active else WELL)
+                self.woken.wait(OFFLINE if self.active or slow else WELL)
         finally:
             # Whatever happened: nobody may be turned away for longer than somebody looks.
             with self.lock:
