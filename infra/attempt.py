@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pulumi
 import pulumi_random
-from pulumi.runtime import invoke
 
 from infra import bundle, history
 from infra.bundle import Bundle, Kept
@@ -50,8 +49,8 @@ def before(settings: Settings, kept: Sequence[Kept]) -> tuple[Kept, ...]:
     """
     if not settings.release_downgrade:
         return tuple(kept)
-    answer = invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": history.own_name()})
-    for urn, resource in ((answer.value or {}).get("outputs") or {}).items():
+    answer = history.ask("pulumi:pulumi:readStackResourceOutputs", {"stackName": history.own_name()})
+    for urn, resource in (answer.get("outputs") or {}).items():
         if str(urn).endswith(STASH):
             tried = bundle.read(str(resource["outputs"].get("input") or ""))
             return (*tried, *(each for each in kept if each.release not in {one.release for one in tried}))

@@ -1,4 +1,7 @@
-"""While the database is known to be offline nobody waits for it: requests are answered at once, until it is back."""
+"""While the database is known to be of no use nobody waits for it: requests are answered at once, until it is back.
+
+It is when it is offline, and when its schema is one that this image cannot work with.
+"""
 
 from __future__ import annotations
 
@@ -34,16 +37,16 @@ class Outage:
 
     @property
     def active(self) -> bool:
-        """Whether the database was offline when last looked at."""
+        """Whether the database was of no use when last looked at."""
         return self.since is not None
 
-    def begin(self, error: str | None) -> None:
-        """Note that the database was found offline."""
+    def begin(self, error: str | None, reason: str | None = "database") -> None:
+        """Note that the database was found offline, or with a schema that this image would only do harm on."""
         with self.lock:
             if self.since is not None:
                 return
             self.since = time.monotonic()
-        log.warning("database offline", error=error)
+        log.warning("schema does not fit" if reason == "schema" else "database offline", error=error)
         self.watch()
         self.woken.set()
 
@@ -68,10 +71,10 @@ class Outage:
             while True:
                 verdict = self.readiness.check()
                 slow = slow + 1 if verdict.slow else 0
-                if verdict.reason != "database":
+                if verdict.ready:
                     self.end()
                 elif not verdict.slow or slow >= PATIENT_LOOKS:
-                    self.begin(verdict.detail)
+                    self.begin(verdict.detail, verdict.reason)
                 self.woken.clear()
                 self.woken.wait(OFFLINE if self.active or slow else WELL)
         finally:

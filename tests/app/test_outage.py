@@ -45,10 +45,12 @@ class Told:
         ([GONE, LATE], True),
         ([GONE, WELL], False),
         ([LATE, GONE], True),
-        ([GONE, BEHIND], False),
+        ([GONE, BEHIND], True),
+        ([BEHIND], True),
+        ([BEHIND, WELL], False),
     ],
 )
-def test_a_database_is_offline_when_it_says_so_or_stays_silent(
+def test_nobody_waits_for_a_database_that_is_gone_stays_silent_or_has_another_schema(
     verdicts: Sequence[Verdict], offline: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scaffold.outage.WELL", 0.01)
