@@ -21,6 +21,6 @@ platform = platform_of(configured)
 platform.check(described, configured)
 described = attempt.marked(described)
 serving = platform.run(described, configured)
-attempt.remember(configured, described.release, made, serving, comes_from)
+attempt.remember(configured, described.release, made, serving, comes_from, tried)
 for name, value in outputs.of(configured, platform.addresses(described), serving, made, before, comes_from).items():
     pulumi.export(name, value)

@@ -28,9 +28,17 @@ def marked(system: System) -> System:
     return replace(system, attempt=made.hex)
 
 
-def remember(settings: Settings, release: str, made: Bundle, serving: Serving, origin: Origin) -> None:
-    """Keep what is tried in the state, before it serves; a pinned release only then: its way back may lead through the
-    one before it."""
+def remember(
+    settings: Settings, release: str, made: Bundle, serving: Serving, origin: Origin, tried: Sequence[Kept]
+) -> None:
+    """Keep what is tried in the state, before it serves; a pinned release only then.
+
+    Where the schema is taken back for it, what knows the way stays remembered, so that the next update is the same.
+    """
+    if settings.release_downgrade:
+        known: pulumi.Output[str] = pulumi.Output.secret(bundle.written(tried[:1]))
+        pulumi.Stash(NAME, input=known)
+        return
     name: pulumi.Input[str] = serving.release if settings.release else release
 
     def text(found: list[object]) -> str:

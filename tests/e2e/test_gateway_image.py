@@ -42,6 +42,7 @@ def test_a_preview_warns_of_another_gateway_and_of_nothing_else(site: Site) -> N
     assert f"closed for about {interruption.SECONDS} s" in warned
 
 
+@pytest.mark.slow
 def test_another_gateway_closes_the_port_for_a_moment_and_keeps_the_release(site: Site) -> None:
     (gateway,) = site.containers("gateway", running=True)
     before = image_of(gateway)
@@ -63,6 +64,7 @@ def test_another_gateway_closes_the_port_for_a_moment_and_keeps_the_release(site
     assert "holds the site's port" not in said(site, "preview")
 
 
+@pytest.mark.slow
 def test_a_stopped_gateway_is_replaced_without_a_word(site: Site) -> None:
     template = site.folder / "gateway" / "nginx.conf.tmpl"
     template.write_text(template.read_text() + "# a third image\n")

@@ -170,6 +170,7 @@ def test_going_back_after_a_release_that_failed_when_it_served_loses_no_request(
     assert assert_one_release(site) == before
 
 
+@pytest.mark.slow
 def test_going_back_after_a_release_that_was_killed_when_it_served_loses_no_request(site: Site) -> None:
     before = assert_one_release(site)
     with Visitors(site) as visitors:

@@ -231,7 +231,7 @@ def test_a_failed_release_that_moved_the_schema_too_far_is_the_way_back_too(
     change(site.folder, "too far", CANNOT_START)
     assert "job switch failed" in said(site, "up", "--yes", "--skip-preview")
     # What served cannot live with the schema any more: going back is no green update over the page.
-    assert site.get("/probe/release").status == 503
+    site.wait_for(lambda answer: answer.status == 503, 10, "/probe/release")
     without_migration(site, "dddd00000000")
     site.config("release", before)
     stopped = said(site, "up", "--yes", "--skip-preview")

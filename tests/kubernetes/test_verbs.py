@@ -259,6 +259,7 @@ def test_releases_tells_what_is_kept_and_the_ledger_of_the_cluster(serving: Clus
     until(lambda: serving.names("jobs") == before, "the job is gone")
 
 
+@pytest.mark.slow
 def test_rollback_pins_the_release_before_and_unpin_goes_on_with_the_clone(serving: ClusterClone) -> None:
     first = serves(serving)
     write_settings(serving, siteName="Another")
