@@ -24,8 +24,7 @@ from tests.e2e.traffic import Traffic
 from tests.kubernetes.site import ClusterSite, name_of
 
 LONGEST_LAG_SECONDS = 75
-"""A pod that leaves hears of nothing any more, and still answers for as long as name servers remember it."""
-"""On a busy machine; on an idle one it is one or two."""
+"""On an idle machine it is a few; but a pod that leaves hears of nothing any more, and answers until it has left."""
 
 
 class Operator:
