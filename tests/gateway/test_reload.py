@@ -9,13 +9,13 @@ from prober.load import Load
 from prober.target import Target
 from tests.gateway.stage import HOST, SETTINGS, Container, Gateway
 
-RELOADS = 8
+RELOADS = 6
 
 
 def test_no_request_is_lost_while_settings_are_reloaded(own_gateway: Gateway, peer_a: Container) -> None:
     own_gateway.use("a", f"{peer_a.name}:8000")
-    works = [work.get("/x", 250), work.fresh("/x", 20), work.post("/x", 150, "run")]
-    load = Load(Target(own_gateway.target, 8080, HOST), works, lines=64)
+    works = [work.get("/x", 90), work.fresh("/x", 10), work.post("/x", 50, "run")]
+    load = Load(Target(own_gateway.target, 8080, HOST), works, lines=32)
     with Background(load) as running:
         for number in range(RELOADS):
             assert own_gateway.apply({**SETTINGS, "retry_after": 10 + number}).status == 200
