@@ -24,6 +24,11 @@ class Image:
     arguments: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells one image of a system from another."""
+        return self.name, self.digest
+
 
 @dataclass(frozen=True)
 class File:

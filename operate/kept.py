@@ -39,7 +39,7 @@ def of_stack(request: Request, stack: Stack) -> Sequence[Kept]:
 
 def pinned(request: Request) -> str:
     """Return the release that the stack is pinned to, or nothing."""
-    return (request.setting(SETTING) or "").strip().strip("'\"")
+    return request.setting(SETTING) or ""
 
 
 def unpin_words(stack: str) -> str:

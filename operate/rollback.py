@@ -93,10 +93,9 @@ def refuse_a_schema_too_new(request: Request, target: Kept, history: Sequence[Ke
 
 def pin(request: Request, stack: Stack, target: Kept, wanted: Wanted) -> None:
     """Write the pin into the stack's settings."""
-    where = ("--stack", stack.name, "--config-file", str(stack.file))
-    stack.ask("config", "set", releases.SETTING, target.release, *where)
+    stack.set(releases.SETTING, target.release)
     if wanted.downgrade:
-        stack.ask("config", "set", releases.DOWNGRADE, "true", *where)
+        stack.set(releases.DOWNGRADE, "true")
     elif request.setting(releases.DOWNGRADE) is not None:
-        stack.ask("config", "rm", releases.DOWNGRADE, *where)
+        stack.unset(releases.DOWNGRADE)
     request.terminal.note(f"pinned to the release {target.release} of {target.made_at}")

@@ -61,6 +61,14 @@ class Stack:
             stdin=stdin,
         )
 
+    def set(self, key: str, value: str) -> None:
+        """Write a plain setting into the stack file; raise Failed with Pulumi's words."""
+        self.ask("config", "set", key, value, "--stack", self.name, "--config-file", str(self.file))
+
+    def unset(self, key: str) -> None:
+        """Take a setting out of the stack file; raise Failed with Pulumi's words."""
+        self.ask("config", "rm", key, "--stack", self.name, "--config-file", str(self.file))
+
     def known(self) -> state.Known:
         """Return what the state says of the stack, wherever the state is kept."""
         if is_local(self.environment, self.places):

@@ -14,7 +14,7 @@ def run(request: Request) -> int:
         former = releases.pinned(request)
         for key in (releases.SETTING, releases.DOWNGRADE):
             if request.setting(key) is not None:
-                stack.ask("config", "rm", key, "--stack", stack.name, "--config-file", str(stack.file))
+                stack.unset(key)
         request.terminal.say(
             f"The stack {stack.name} was pinned to {former}; make up STACK={stack.name} runs what is in the clone."
             if former

@@ -39,10 +39,10 @@ def run(request: Request) -> int:
             return 0
         for line in packages.table(newer):
             request.terminal.say(f"  {line}")
-        former = (request.setting(SETTING) or "").strip().strip("'\"")
+        former = request.setting(SETTING) or ""
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
         wanted = packages.record(installed, newer, today, former)
-        stack.ask("config", "set", SETTING, wanted, "--stack", stack.name, "--config-file", str(stack.file))
+        stack.set(SETTING, wanted)
         request.terminal.note(f"the setting {SETTING} is {wanted}: every image is built anew")
         return up.update(request, stack)
 

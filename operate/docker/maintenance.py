@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from operate.docker import inside
 from operate.docker.containers import Container, of_stack, reachable
 from operate.flag import Flag, Order, flag_from
 from operate.request import Request
@@ -13,7 +14,6 @@ from setup.problem import Problem
 
 SERVICE = "gateway"
 WATCHER = ("python3", "-m", "watcher")
-EXEC_SECONDS = 60
 
 
 def run(request: Request, order: Order) -> Flag | None:
@@ -26,7 +26,7 @@ def run(request: Request, order: Order) -> Flag | None:
     name = "maintenance"
     with request.terminal.step(name, "told to the gateway") as step:
         given = json.dumps(order.flag.document()) if order.flag else "off"
-        code, said = execute(client, gateway, "maintenance", given)
+        code, said = inside.execute(client, gateway, [*WATCHER, "maintenance", given])
         if code != 0:
             raise Problem(
                 f"The gateway did not take the maintenance: {problem_in(said)}.",
@@ -48,7 +48,7 @@ def running(containers: list[Container], stack: str) -> Container:
 
 def known(client: Daemon, gateway: Container, stack: str) -> Flag | None:
     """Return the maintenance that is on; raise Problem where the gateway does not tell."""
-    code, said = execute(client, gateway, "status")
+    code, said = inside.execute(client, gateway, [*WATCHER, "status"])
     try:
         status = json.loads(said) if code == 0 else {}
         on = status["maintenance"]
@@ -63,14 +63,6 @@ def known(client: Daemon, gateway: Container, stack: str) -> Flag | None:
     raise Problem(
         f"The gateway does not tell how it is: {problem_in(said)}.", f"make logs SERVICE={SERVICE} STACK={stack}"
     )
-
-
-def execute(client: Daemon, gateway: Container, *arguments: str) -> tuple[int, str]:
-    """Run the watcher's verb in the gateway's container; return its exit code and what it said."""
-    told = {"AttachStdout": True, "AttachStderr": True, "Tty": True, "Cmd": [*WATCHER, *arguments]}
-    identifier = client.post(f"/containers/{gateway.identifier}/exec", told)["Id"]
-    said = client.post(f"/exec/{identifier}/start", {"Detach": False, "Tty": True}, timeout=EXEC_SECONDS)
-    return int(client.get(f"/exec/{identifier}/json")["ExitCode"]), str(said)
 
 
 def problem_in(said: str) -> str:

@@ -11,8 +11,7 @@ from kubeapi.client import Client
 from operate.kubernetes import strays
 from operate.kubernetes.cluster import RELEASE, Cluster, label_of, name_of
 from operate.kubernetes.kinds import DEPLOYMENT, JOB, KINDS
-from setup import state
-from setup.state import Known
+from tests.e2e.healing import known
 from tests.e2e.site import PROJECT
 from tests.kubernetes.site import ClusterSite, is_ready
 
@@ -39,11 +38,6 @@ def reached(site: ClusterSite) -> Iterator[Cluster]:
         yield OfTests(client, site.stack)
     finally:
         client.close()
-
-
-def known(site: ClusterSite) -> Known:
-    """Return what the stack's state knows."""
-    return state.known_from(json.loads(site.pulumi("stack", "export").stdout)["deployment"])
 
 
 def heal(site: ClusterSite) -> None:

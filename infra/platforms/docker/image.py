@@ -24,14 +24,9 @@ class Built:
 Images = Mapping[tuple[str, str], Built]
 
 
-def key(image: Image) -> tuple[str, str]:
-    """Return what tells one image of a system from another."""
-    return image.name, image.digest
-
-
 def create(stack: Stack, system: System) -> Images:
     """Declare every image that the system uses; one of a former release is there and is not built."""
-    used = {key(image): image for image in (each.workload.image for each in system.declared)}
+    used = {image.key: image for image in (each.workload.image for each in system.declared)}
     return {
         each: Built(name_of(stack.project, image), find(stack.host, stack.project, image))
         if image.digest

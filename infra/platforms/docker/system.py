@@ -31,7 +31,7 @@ from infra.settings import Settings
 
 def check(system: System, settings: Settings) -> None:
     """Raise RunError where an image that is not built here is gone."""
-    for wanted in {image.key(each.workload.image): each.workload.image for each in system.declared}.values():
+    for wanted in {each.workload.image.key: each.workload.image for each in system.declared}.values():
         if wanted.digest:
             image.find(settings.docker_host, system.project, wanted)
 
@@ -69,13 +69,13 @@ def run(system: System, settings: Settings) -> Serving:
             started[each.name] = run_service(stack, each, images, joined, volumes, first)
         else:
             joined = [networks[name] for name in planned.members.get(each.identity, ())]
-            done = job.create(stack, each, images[image.key(each.workload.image)], joined, volumes, first)
+            done = job.create(stack, each, images[each.workload.image.key], joined, volumes, first)
             started[each.name] = ready.job(done)
     moved = switch.describe(system)
     switched = job.create(
         stack,
         moved,
-        images[image.key(moved.workload.image)],
+        images[moved.workload.image.key],
         [networks[network.towards(system.route.service)]],
         volumes,
         ready.every([started[system.route.service], started[system.route.gateway], tried]),
@@ -83,11 +83,11 @@ def run(system: System, settings: Settings) -> Serving:
     )
     for last in order.once_serving(system):
         joined = [networks[name] for name in planned.members.get(last.identity, ())]
-        job.create(stack, last, images[image.key(last.workload.image)], joined, volumes, ready.job(switched))
+        job.create(stack, last, images[last.workload.image.key], joined, volumes, ready.job(switched))
     serves = pulumi.Output.from_input(
         system.release if pulumi.runtime.is_dry_run() else switched.apply(lambda _: system.release)
     )
-    return Serving(serves, pulumi.Output.from_input(images[image.key(system.image)].digest))
+    return Serving(serves, pulumi.Output.from_input(images[system.image.key].digest))
 
 
 def addresses(system: System) -> dict[str, str]:
@@ -113,7 +113,7 @@ def run_service(
     first: Ready,
 ) -> Ready:
     """Declare a service with its files and return what has to be there before the next."""
-    built = images[image.key(service.workload.image)]
+    built = images[service.workload.image.key]
     held = None
     if service.workload.files and not service.update:
         held, filled = files.create(stack, service, built)

@@ -24,11 +24,6 @@ class Pushed(pulumi.CustomResource):
     repoDigest: pulumi.Output[str]  # noqa: N815 - the provider's own name for it
 
 
-def key(image: Image) -> tuple[str, str]:
-    """Return what tells one image of a system from another."""
-    return image.name, image.digest
-
-
 def create(stack: Stack, system: System, settings: Settings) -> dict[tuple[str, str], pulumi.Output[str]]:
     """Declare every image that the system uses; the result names each by its digest in the registry.
 
@@ -37,7 +32,7 @@ def create(stack: Stack, system: System, settings: Settings) -> dict[tuple[str, 
     given = {"host": settings.docker_host} if settings.docker_host else {}
     builder = pulumi.ProviderResource("docker", "docker", given, pulumi.ResourceOptions(version=VERSION))
     processors = cluster.processors(stack.client)
-    used = {key(image): image for image in (each.workload.image for each in system.declared)}
+    used = {image.key: image for image in (each.workload.image for each in system.declared)}
     return {
         each: pulumi.Output.from_input(image.digest)
         if image.digest

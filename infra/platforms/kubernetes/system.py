@@ -55,7 +55,7 @@ def run(system: System, settings: Settings) -> Serving:
         identity = each.identity if isinstance(each, Job) else each.name
         if identity not in held:
             held[identity] = files.create(within, identity, each.workload.files, namespace)
-        return Surroundings(images[image.key(each.workload.image)], held[identity], places)
+        return Surroundings(images[each.workload.image.key], held[identity], places)
 
     def run_job(each: Job, first: Ready) -> Ready:
         own = ready.made(accounts[each.identity], *claims_of(each))
@@ -84,7 +84,7 @@ def run(system: System, settings: Settings) -> Serving:
     for last in order.once_serving(system):
         run_job(last, Ready((confirmed.apply(lambda _: within.provider),), tried.ids))
     serves = pulumi.Output.from_input(system.release) if pulumi.runtime.is_dry_run() else confirmed
-    return Serving(serves, images[image.key(system.image)])
+    return Serving(serves, images[system.image.key])
 
 
 def patience(service: Service, settings: Settings) -> int:
