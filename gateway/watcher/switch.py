@@ -19,6 +19,7 @@ from watcher.upstream import Peer, Upstream, UpstreamError
 PROBE_TIMEOUT = 5.0
 WARM_TIMEOUT = 15.0
 LONGEST_THROUGH = 15.0
+ABSENT = 404
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,17 @@ def headers(site_url: str) -> dict[str, str]:
 
 
 def probe(wanted: Plan, peer: Peer, until: float) -> None:
-    """Wait until a peer says that it is ready and of the wanted release; raise JobError with what it said last."""
+    """Wait until a peer says that it is ready and of the wanted release; raise JobError with what it said last.
+
+    An image without /readyz is given up at once: it will not get one by waiting.
+    """
     release = wanted.target.release
 
     def ready() -> str:
-        return readiness(get(peer, "/readyz", wanted.site_url, PROBE_TIMEOUT), release)
+        answer = get(peer, "/readyz", wanted.site_url, PROBE_TIMEOUT)
+        if answer.status == ABSENT:
+            raise JobError(f"{peer}: {lacking(release)}")
+        return readiness(answer, release)
 
     retry(ready, until, f"{peer}: /readyz: not ready within {wanted.ready_timeout:g} s")
 
@@ -128,6 +135,16 @@ def readiness(answer: Answer, release: str) -> str:
     if told.get("release") != release:
         return f"it answered as release {told.get('release')!r}, wanted {release!r}"
     return ""
+
+
+def lacking(release: str) -> str:
+    """Say that a release's image does not have what every release is asked, and what to do."""
+    wanted = json.dumps({"status": "ready", "release": release})
+    return (
+        f"the image of release {release} has no /readyz: it answered {ABSENT}, wanted status 200 and {wanted}. "
+        "Let the app serve it (app/scaffold/health.py does), and update again; or run a release that has it: "
+        "make rollback ARGS=ID (make releases shows them)"
+    )
 
 
 def warm(wanted: Plan, peer: Peer, until: float) -> None:

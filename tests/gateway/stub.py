@@ -66,6 +66,8 @@ def act(connection: socket.socket, method: str, target: str, headers: list[list[
     match parts.path:
         case "/readyz" if READY == "no":
             answer(connection, "503 Service Unavailable", b'{"status":"unavailable","reason":"database"}')
+        case "/readyz" if READY == "absent":
+            answer(connection, "404 Not Found", b"<h1>Not Found</h1>", "text/html")
         case "/readyz":
             answer(connection, "200 OK", json.dumps({"status": "ready", "release": RELEASE}).encode())
         case "/counts":

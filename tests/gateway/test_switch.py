@@ -223,6 +223,22 @@ def test_a_peer_that_is_not_ready_or_not_there_is_named_with_what_it_said(stage:
     unready.remove()
 
 
+def test_an_image_without_readyz_is_given_up_at_once_and_the_former_release_stays(
+    stage: Stage, gateway: Gateway, releases: dict[str, list[Container]]
+) -> None:
+    gateway.use("one", *named(releases["one"]))
+    bare = stage.peer("bare", READY="absent")
+    began = time.monotonic()
+    status, log = switch(stage, gateway, "bare", named([bare]), READY_TIMEOUT="600")
+    assert status == 1
+    assert time.monotonic() - began < 60, "it would have been asked for 600 s"
+    problem = json.loads(log.splitlines()[-1])["problem"]
+    assert f"{bare.name}:8000: the image of release bare has no /readyz: it answered 404, wanted status 200" in problem
+    assert "app/scaffold/health.py" in problem
+    assert gateway.status()["release"] == "one"
+    bare.remove()
+
+
 def test_a_switch_that_is_interrupted_puts_the_former_release_back(
     stage: Stage, gateway: Gateway, releases: dict[str, list[Container]]
 ) -> None:

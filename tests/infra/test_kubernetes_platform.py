@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
+import threading
 from collections.abc import Mapping
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
-from infra.model import Job, Mount, Route, Volume
+from infra.model import Job, Mount, Probe, Route, Volume
 from infra.platforms.kubernetes import image, pod, probe, serving, stack, volume
 from infra.platforms.kubernetes.resource import VERSION
 from infra.platforms.kubernetes.volume import Place
@@ -186,7 +190,7 @@ def test_probes_ask_what_the_model_says_and_traffic_waits_for_the_warm_paths(
     assert web["startupProbe"]["exec"]["command"] == ["probe-http", "8000", "/healthz"]
     assert web["startupProbe"]["failureThreshold"] * web["startupProbe"]["periodSeconds"] == 90
     asked = web["readinessProbe"]["exec"]["command"][-1]
-    assert asked.startswith("probe-http 8000 /readyz || exit 1\n")
+    assert '\nprobe-http 8000 /readyz || { ask /readyz && echo "/readyz answered $status"; exit 1; }\n' in asked
     assert "ask / && ask /auth/login" in asked
     gateway = container(declared, "gateway")
     assert gateway["readinessProbe"]["exec"]["command"] == ["probe-http", "8080", "/gateway/healthz"]
@@ -197,7 +201,7 @@ def test_probes_ask_what_the_model_says_and_traffic_waits_for_the_warm_paths(
 
 def test_the_warm_up_asks_as_a_visitor_would(tmp_path: Path) -> None:
     route = Route("web", "gateway", "https://app.example.com", ("/", "/auth/login"), 30)
-    script = probe.warming(service("web"), route)
+    script = f"{probe.asking(service('web'), route)}\n{probe.warming(route)}"
     assert subprocess.run(["bash", "-n", "-c", script], timeout=10, check=False).returncode == 0
     lines = script.replace("/dev/tcp/127.0.0.1/80", str(tmp_path / "asked")).replace("3<>", "3>>")
     lines = lines.replace("read -r -t 15 _ status _ <&3", "status=200").replace("/tmp/warm", str(tmp_path / "warm"))
@@ -206,6 +210,50 @@ def test_the_warm_up_asks_as_a_visitor_would(tmp_path: Path) -> None:
     asked = (tmp_path / "asked").read_bytes()
     headers = b"HTTP/1.0\r\nHost: app.example.com\r\nX-Forwarded-Proto: https\r\n\r\n"
     assert asked == b"GET / " + headers + b"GET /auth/login " + headers
+
+
+class Nothing(BaseHTTPRequestHandler):
+    """An app without any page."""
+
+    def do_GET(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_pod_that_is_not_ready_says_what_it_answered() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Nothing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = server.server_port
+    asked = replace(service("web"), port=port, probe=Probe(command=("probe-http", str(port), "/readyz")))
+    script = probe.readiness(asked, Route("web", "gateway", "https://app.example.com", (), 30))
+    try:
+        answers = [run_script(script)]
+    finally:
+        server.shutdown()
+        server.server_close()
+    # Nobody listens any more: that may still come.
+    answers.append(run_script(script))
+    assert [done.returncode for done in answers] == [1, 1]
+    assert [done.stdout for done in answers] == ["/readyz answered 404\n", ""]
+
+
+def run_script(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a probe as the cluster does, with the image's own tools."""
+    env = {"PATH": f"{ROOT / 'app'}:{os.environ['PATH']}"}
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30, check=False, env=env)
+
+
+def test_an_update_over_an_image_without_readyz_fails_at_once(
+    run_program: RunProgram, on_kubernetes: Given, api: ApiServer
+) -> None:
+    api.objects |= half_rolled_out("web", running("web-new-1"))
+    event = {"involvedObject": {"uid": "uid-of-web-new-1"}, "message": "Readiness probe failed: /readyz answered 404\n"}
+    api.objects[f"{NAMESPACE}/events"] = {"items": [event]}
+    with pytest.raises(pulumi.RunError, match="Deployment web in namespace scaffold-unit is not ready") as caught:
+        run_program(on_kubernetes | {"readySeconds": "3600"})
+    assert "pod web-new-1: its image has no /readyz" in str(caught.value)
 
 
 def test_the_gateway_is_handed_its_files_at_each_start(run_program: RunProgram, on_kubernetes: Given) -> None:
@@ -495,16 +543,7 @@ def test_a_failed_job_fails_the_update_with_its_last_words_and_is_removed(
 def test_an_update_over_pods_that_crash_fails_each_time_and_says_what_they_wrote(
     run_program: RunProgram, on_kubernetes: Given, api: ApiServer
 ) -> None:
-    api.objects[f"{APPS}/deployments/gateway"] = {
-        "metadata": {"name": "gateway", "generation": 2, "annotations": {"deployment.kubernetes.io/revision": "2"}},
-        "spec": {"replicas": 2, "selector": {"matchLabels": {stack.NAME: "gateway"}}},
-        "status": {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2},
-    }
-    revision = {"deployment.kubernetes.io/revision": "2"}
-    api.objects[f"{APPS}/replicasets"] = {
-        "items": [{"metadata": {"name": "g", "annotations": revision, "labels": {"pod-template-hash": "new"}}}]
-    }
-    api.objects[PODS] = {"items": [crashing("gateway-new-1")]}
+    api.objects |= half_rolled_out("gateway", crashing("gateway-new-1"))
     api.objects[f"{PODS}/gateway-new-1/log"] = "it cannot start\n"
     for _ in range(2):
         with pytest.raises(
@@ -515,6 +554,31 @@ def test_an_update_over_pods_that_crash_fails_each_time_and_says_what_they_wrote
         assert "CrashLoopBackOff" in str(caught.value)
         assert "    it cannot start" in str(caught.value)
     assert api.deleted == []
+
+
+def half_rolled_out(name: str, new: dict[str, Any]) -> dict[str, Any]:
+    """Return what a cluster has while one pod of a Deployment's two is new."""
+    revision = {"deployment.kubernetes.io/revision": "2"}
+    return {
+        f"{APPS}/deployments/{name}": {
+            "metadata": {"name": name, "generation": 2, "annotations": revision},
+            "spec": {"replicas": 2, "selector": {"matchLabels": {stack.NAME: name}}},
+            "status": {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2},
+        },
+        f"{APPS}/replicasets": {
+            "items": [{"metadata": {"name": "g", "annotations": revision, "labels": {"pod-template-hash": "new"}}}]
+        },
+        PODS: {"items": [new]},
+    }
+
+
+def running(name: str) -> dict[str, Any]:
+    """Return a pod that runs and is not ready."""
+    row = {"name": "only", "restartCount": 0, "state": {"running": {}}, "ready": False}
+    return {
+        "metadata": {"name": name, "uid": f"uid-of-{name}"},
+        "status": {"phase": "Running", "containerStatuses": [row]},
+    }
 
 
 def ended(name: str, exit_code: int) -> dict[str, Any]:

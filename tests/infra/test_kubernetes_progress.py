@@ -128,6 +128,41 @@ def test_a_pod_that_was_started_again_is_judged_by_whether_it_crashes() -> None:
     assert "was not ready" in watched.hopeless([again], 10 + 2 * 10 + progress.PATIENCE_SECONDS + 1)
 
 
+def unhealthy(said: str, uid: str = "1") -> dict[str, Any]:
+    """Return the event that the cluster keeps of a probe that failed, as the kubelet writes it."""
+    return {"involvedObject": {"kind": "Pod", "uid": uid}, "reason": "Unhealthy", "message": said}
+
+
+def test_an_image_without_what_a_release_is_asked_is_given_up_with_what_to_do() -> None:
+    told = f"Readiness probe failed: {progress.answered('/readyz', '404')}\n"
+    said = progress.lacking([pod({"running": {}})], [unhealthy("Readiness probe failed: "), unhealthy(told)])
+    assert said.startswith("pod web-1: its image has no /readyz: it answered 404, wanted status 200")
+    assert "make rollback" in said
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        unhealthy(f"Readiness probe failed: {progress.answered('/readyz', '404')}", uid="of another pod"),
+        unhealthy(f"Readiness probe failed: {progress.answered('/readyz', '401')}"),
+        unhealthy("Readiness probe failed: "),
+        unhealthy("Readiness probe errored: rpc error: code = NotFound desc = 404"),
+        {"message": None},
+    ],
+)
+def test_any_other_word_of_a_probe_leaves_hope(event: dict[str, Any]) -> None:
+    assert progress.lacking([pod({"running": {}})], [event]) == ""
+
+
+def test_only_a_pod_that_runs_and_is_not_ready_is_looked_at_for_it() -> None:
+    ready = pod({"running": {}})
+    ready["status"]["conditions"][0]["status"] = "True"
+    assert progress.is_probed(pod({"running": {}}))
+    assert not progress.is_probed(ready)
+    assert not progress.is_probed(waiting("ContainerCreating"))
+    assert not progress.is_probed(pod({"running": {}}, deletionTimestamp="now"))
+
+
 def test_a_pod_on_its_way_out_is_nobodys_trouble() -> None:
     leaving = pod({"waiting": {"reason": "CrashLoopBackOff"}}, restarts=9, deletionTimestamp="now")
     assert Watched(1).hopeless([leaving], 100) == ""

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from infra.model import Probe, Route, Service
 from infra.platforms.kubernetes.pod import TMP
+from infra.platforms.kubernetes.progress import answered
 
 STARTING_SECONDS = 1
 PATIENT_SECONDS = 24 * 3600
@@ -19,17 +20,15 @@ MARK = f"/{TMP}/warm"
 def of(service: Service, route: Route) -> dict[str, Any]:
     """Return the probes of a service's container."""
     probe = service.probe
-    warm = route.warm_paths if service.name == route.service else ()
-    ready = list(probe.command)
-    if warm:
-        ready = ["bash", "-c", f"{shlex.join(probe.command)} || exit 1\n{warming(service, route)}"]
+    released = service.name == route.service
+    ready = ["bash", "-c", readiness(service, route)] if released else list(probe.command)
     probes: dict[str, Any] = {
         # The first look comes at once, and so does what follows it: traffic, as soon as there can be any.
         "startupProbe": asked(
             probe.alive or probe.command, probe, period=STARTING_SECONDS, failures=starting(service, route)
         ),
         "readinessProbe": asked(
-            ready, probe, period=probe.interval_seconds, failures=probe.retries, extra=WARM_SECONDS if warm else 0
+            ready, probe, period=probe.interval_seconds, failures=probe.retries, extra=WARM_SECONDS if released else 0
         ),
     }
     if probe.alive:
@@ -57,21 +56,36 @@ def starting(service: Service, route: Route) -> int:
     return seconds // STARTING_SECONDS
 
 
-def warming(service: Service, route: Route) -> str:
-    """Return the commands that ask a pod for the warm paths as a visitor would, once in its life.
+def readiness(service: Service, route: Route) -> str:
+    """Return the commands that ask a pod of a release whether it is ready, and then for the warm paths.
+
+    Where it is not, they say what it answered: the cluster keeps that as an event, which whoever waits can read.
+    """
+    path = service.probe.command[-1]
+    told = f'ask {shlex.quote(path)} && echo "{answered(path, "$status")}"'
+    lines = [asking(service, route), f"{shlex.join(service.probe.command)} || {{ {told}; exit 1; }}"]
+    return "\n".join([*lines, warming(route)] if route.warm_paths else lines)
+
+
+def warming(route: Route) -> str:
+    """Return the commands that ask a pod for the warm paths, once in its life."""
+    every = " && ".join(f"ask {shlex.quote(path)}" for path in route.warm_paths)
+    return f"test -e {MARK} || {{ {every} && : >{MARK}; }}"
+
+
+def asking(service: Service, route: Route) -> str:
+    """Return a function of the shell that asks a pod for a path as a visitor would.
 
     As on Docker, any answer below 500 will do.
     """
     site = urlsplit(route.site_url)
-    host, every = shlex.quote(site.netloc), " && ".join(f"ask {shlex.quote(path)}" for path in route.warm_paths)
     return "\n".join(
         (
             "ask() {",
             f"    exec 3<>/dev/tcp/127.0.0.1/{service.port} || return 1",
             "    printf 'GET %s HTTP/1.0\\r\\nHost: %s\\r\\nX-Forwarded-Proto: %s\\r\\n\\r\\n' "
-            f'"$1" {host} {site.scheme} >&3',
+            f'"$1" {shlex.quote(site.netloc)} {site.scheme} >&3',
             f'    read -r -t {WARM_SECONDS} _ status _ <&3 && [ "$status" -lt 500 ]',
             "}",
-            f"test -e {MARK} || {{ {every} && : >{MARK}; }}",
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,8 @@ IN_A_WHILE = frozenset(
         "RunContainerError",
     }
 )
+ABSENT = re.compile(r"(/\S*) answered 404$", re.MULTILINE)
+"""What a probe says of an app that does not have the path it is asked for, and never will."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,31 @@ class Watched:
             if now - since > limit:
                 return f"pod {name} runs, and was not ready within {limit:.0f} s"
         return ""
+
+
+def answered(path: str, status: str) -> str:
+    """Return how a probe says what it was answered; `lacking` looks for it."""
+    return f"{path} answered {status}"
+
+
+def lacking(pods: Sequence[Live], events: Sequence[Live]) -> str:
+    """Return whose image does not have what every release is asked, by what its probe said in an event; or nothing."""
+    names = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in pods}
+    for event in events:
+        name = names.get((event.get("involvedObject") or {}).get("uid"))
+        found = ABSENT.search(str(event.get("message") or "").strip())
+        if name and found:
+            return (
+                f"pod {name}: its image has no {found[1]}: it answered 404, wanted status 200 and "
+                '{"status": "ready", "release": ...}. Let the app serve it (app/scaffold/health.py does), and update '
+                "again; or run a release that has it: make rollback ARGS=ID (make releases shows them)"
+            )
+    return ""
+
+
+def is_probed(pod: Live) -> bool:
+    """Whether a pod runs, and is asked whether it is ready."""
+    return "deletionTimestamp" not in pod["metadata"] and has_started(pod) and not is_ready(pod)
 
 
 def statuses(pod: Live) -> Iterator[Mapping[str, Any]]:

@@ -106,7 +106,7 @@ class Watch:
         if seen.failed:
             raise Hopeless(seen.failed, labels)
         found = pods.list_pods(self._client, self._namespace, labels) if labels else []
-        if why := self._watched.hopeless(found, now):
+        if why := self._watched.hopeless(found, now) or self._lacking(found):
             raise Hopeless(why, labels)
         blocked = progress.blocked(live)
         if blocked and now - self._since > progress.PATIENCE_SECONDS:
@@ -117,6 +117,18 @@ class Watch:
         if now - self._since > progress.START_SECONDS + self._watched.ready_seconds:
             raise Hopeless(f"nothing new for {now - self._since:.0f} s: {seen.said}", labels)
         return seen
+
+    def _lacking(self, found: list[Live]) -> str:
+        """Return what the image of one of these pods does not have; a user who may not read events is told nothing."""
+        probed = [pod for pod in found if progress.is_probed(pod)]
+        if self._kind == "Job" or not probed:
+            return ""
+        path = f"/api/v1/namespaces/{quote(self._namespace, safe='')}/events"
+        try:
+            events = self._client.get(path, {"fieldSelector": "involvedObject.kind=Pod,reason=Unhealthy"})["items"]
+        except (ApiError, UnreachableError):
+            return ""
+        return progress.lacking(probed, events)
 
     def _labels(self, live: Live) -> dict[str, str]:
         """Return the labels of the pods of this very version, or nothing while the controller has not made it."""
