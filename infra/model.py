@@ -200,6 +200,11 @@ class System:
         return (*self.services, *(job for job in self.jobs if not job.acts_as))
 
     @property
+    def images(self) -> Mapping[tuple[str, str], Image]:
+        """Every image in use, by its key."""
+        return {each.workload.image.key: each.workload.image for each in self.declared}
+
+    @property
     def image(self) -> Image:
         """The released service's image."""
         return self.service(self.route.service).workload.image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,13 +20,17 @@ class Serving:
     digest: pulumi.Output[str]
 
 
+Former = Mapping[tuple[str, str], str]
+"""Images of former releases, by key: each as the platform has it now. They are taken, not built."""
+
+
 class Platform(Protocol):
     """Something that runs a system."""
 
-    def check(self, system: System, settings: Settings) -> None:
-        """Raise RunError for what cannot run, as far as that is seen before anything is declared."""
+    def check(self, system: System, settings: Settings) -> Former:
+        """Return the images that are not built; raise RunError where one is seen to be gone, with nothing declared."""
 
-    def run(self, system: System, settings: Settings) -> Serving:
+    def run(self, system: System, settings: Settings, former: Former) -> Serving:
         """Declare every resource of the system and return what serves."""
 
     def addresses(self, system: System) -> dict[str, str]:

@@ -161,9 +161,9 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
             recorder.declared.system = described
             api.release = described.release
             platform = platform_of(configured)
-            platform.check(described, configured)
+            former = platform.check(described, configured)
             described = attempt.marked(described)
-            serving = platform.run(described, configured)
+            serving = platform.run(described, configured, former)
             recorder.declared.outputs = {}
             for name, value in outputs.of(configured, platform.addresses(described), serving, made, before).items():
                 told = functools.partial(recorder.declared.outputs.__setitem__, name)

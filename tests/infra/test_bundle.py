@@ -160,6 +160,27 @@ def test_a_pinned_release_is_the_same_release_and_builds_nothing(
     assert back.of(CONTAINER)[name] == first.of(CONTAINER)[name]
 
 
+def test_an_image_that_was_built_anew_is_asked_for_once_and_said_once(
+    run_program: RunProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, history = served(run_program, siteName="First")
+    asked: list[str] = []
+    said: list[str] = []
+    anew = f"sha256:{'2' * 64}"
+
+    def image_id(_host: str, name: str) -> str:
+        asked.append(name)
+        return anew
+
+    monkeypatch.setattr("infra.platforms.docker.daemon.image_id", image_id)
+    monkeypatch.setattr("pulumi.log.warn", said.append)
+    back = run_program({"releaseKey": RELEASE_KEY, "release": first.outputs["release"]}, before=history)
+    assert [name.partition(":")[0] for name in asked] == ["scaffold-app"]
+    assert [text.partition(":")[0] for text in said] == ["release"]
+    assert f"{anew}, was {first.outputs['digest']}" in said[0]
+    assert back.outputs["digest"] == anew, "what is taken is what is there"
+
+
 def test_bundles_are_a_secret_and_the_open_outputs_hold_none_of_theirs(run_program: RunProgram) -> None:
     declared, history = served(run_program, secretKey=ANOTHER_SECRET)
     assert ANOTHER_SECRET in json.dumps(history[0].document)

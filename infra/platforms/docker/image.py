@@ -9,6 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.model import Image, System
+from infra.platforms import Former
 from infra.platforms.docker import daemon
 from infra.platforms.docker.stack import Stack
 
@@ -24,14 +25,11 @@ class Built:
 Images = Mapping[tuple[str, str], Built]
 
 
-def create(stack: Stack, system: System) -> Images:
+def create(stack: Stack, system: System, former: Former) -> Images:
     """Declare every image that the system uses; one of a former release is there and is not built."""
-    used = {image.key: image for image in (each.workload.image for each in system.declared)}
     return {
-        each: Built(name_of(stack.project, image), find(stack.host, stack.project, image))
-        if image.digest
-        else build(stack, image)
-        for each, image in used.items()
+        key: Built(name_of(stack.project, image), former[key]) if key in former else build(stack, image)
+        for key, image in system.images.items()
     }
 
 

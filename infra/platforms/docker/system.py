@@ -9,7 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.model import Job, Limits, Service, System, Workload
-from infra.platforms import Serving, order
+from infra.platforms import Former, Serving, order
 from infra.platforms.docker import (
     daemon,
     files,
@@ -29,14 +29,16 @@ from infra.platforms.docker.stack import Stack
 from infra.settings import Settings
 
 
-def check(system: System, settings: Settings) -> None:
-    """Raise RunError where an image that is not built here is gone."""
-    for wanted in {each.workload.image.key: each.workload.image for each in system.declared}.values():
-        if wanted.digest:
-            image.find(settings.docker_host, system.project, wanted)
+def check(system: System, settings: Settings) -> Former:
+    """Return the ids of the images that are not built; raise RunError where one has gone."""
+    return {
+        key: image.find(settings.docker_host, system.project, wanted)
+        for key, wanted in system.images.items()
+        if wanted.digest
+    }
 
 
-def run(system: System, settings: Settings) -> Serving:
+def run(system: System, settings: Settings, former: Former) -> Serving:
     """Declare every resource of the system and return what serves."""
     host = settings.docker_host
     # Asked first: an address that nobody answers at, once in the state, would stop every refresh from then on.
@@ -55,7 +57,7 @@ def run(system: System, settings: Settings) -> Serving:
     interruption.warn(host, system)
     stack = Stack(system.project, system.stack, host, processors, provider, leftover.refusal(host))
     planned = network.plan(system)
-    images = image.create(stack, system)
+    images = image.create(stack, system, former)
     networks = network.create(stack, planned)
     volumes = create_volumes(stack, system, protect=settings.protect_data)
     started: dict[str, Ready] = {}

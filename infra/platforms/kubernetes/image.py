@@ -8,6 +8,7 @@ import json
 import pulumi
 
 from infra.model import Image, System
+from infra.platforms import Former
 from infra.platforms.kubernetes import cluster
 from infra.platforms.kubernetes.ready import Ready
 from infra.platforms.kubernetes.resource import Object
@@ -24,7 +25,9 @@ class Pushed(pulumi.CustomResource):
     repoDigest: pulumi.Output[str]  # noqa: N815 - the provider's own name for it
 
 
-def create(stack: Stack, system: System, settings: Settings) -> dict[tuple[str, str], pulumi.Output[str]]:
+def create(
+    stack: Stack, system: System, settings: Settings, former: Former
+) -> dict[tuple[str, str], pulumi.Output[str]]:
     """Declare every image that the system uses; the result names each by its digest in the registry.
 
     One of a former release is not built: the registry has it, or its pods say that it has not.
@@ -32,12 +35,11 @@ def create(stack: Stack, system: System, settings: Settings) -> dict[tuple[str, 
     given = {"host": settings.docker_host} if settings.docker_host else {}
     builder = pulumi.ProviderResource("docker", "docker", given, pulumi.ResourceOptions(version=VERSION))
     processors = cluster.processors(stack.client)
-    used = {image.key: image for image in (each.workload.image for each in system.declared)}
     return {
-        each: pulumi.Output.from_input(image.digest)
-        if image.digest
+        key: pulumi.Output.from_input(former[key])
+        if key in former
         else build(stack, builder, image, settings.kubernetes.registry, processors).repoDigest
-        for each, image in used.items()
+        for key, image in system.images.items()
     }
 
 

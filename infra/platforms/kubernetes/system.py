@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 
 from infra.model import Job, Service, System
-from infra.platforms import Serving, order
+from infra.platforms import Former, Serving, order
 from infra.platforms.kubernetes import (
     account,
     edge,
@@ -31,18 +31,19 @@ PATIENT_SECONDS = 120
 """How long what is no release may run before it is ready: a database that recovers, for one."""
 
 
-def check(_system: System, _settings: Settings) -> None:
-    """Do nothing: whether the registry still has an image of a former release, the nodes tell when they pull it."""
+def check(system: System, _settings: Settings) -> Former:
+    """Return the images that are not built: whether the registry still has them, the nodes tell when they pull."""
+    return {key: image.digest for key, image in system.images.items() if image.digest}
 
 
-def run(system: System, settings: Settings) -> Serving:
+def run(system: System, settings: Settings, former: Former) -> Serving:
     """Declare every resource of the system and return what serves."""
     own = settings.kubernetes
     places = volume.plan(system)
     policies = network.plan(system)
     steps = order.of(system)
     within, namespace = stack.create(system, settings)
-    images = image.create(within, system, settings)
+    images = image.create(within, system, settings, former)
     accounts = account.create(within, system, image.pull_secret(within, own.registry, namespace), namespace)
     claims = volume.create(within, system, settings, namespace)
     # Nothing starts before the policies are there: its first second is as closed as every other.
