@@ -100,6 +100,17 @@ class Tls:
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How long a migration waits for what, in seconds, and how often it tries a table that is locked."""
+
+    lock_timeout: int
+    lock_attempts: int
+    statement_timeout: int
+    lock_wait: int
+    database_wait: int
+
+
+@dataclass(frozen=True)
 class KubernetesSettings:
     """What only a stack on Kubernetes can set; storage in GiB."""
 
@@ -140,6 +151,7 @@ class Settings:
     release: str
     release_downgrade: bool
     keep_releases: int
+    migration: Patience
     log_level: str
     debug: bool
     password_login_enabled: bool
@@ -214,6 +226,13 @@ def read(given: Mapping[str, str]) -> Settings:
         release=reader.checked("release", values.release_or_nothing),
         release_downgrade=reader.truth("releaseDowngrade"),
         keep_releases=reader.whole("keepReleases", 1, 50),
+        migration=Patience(
+            lock_timeout=reader.whole("migrationLockTimeout", 1, 3600),
+            lock_attempts=reader.whole("migrationLockAttempts", 1, 100),
+            statement_timeout=reader.whole("migrationStatementTimeout", 1, 86400),
+            lock_wait=reader.whole("migrationLockWait", 0, 86400),
+            database_wait=reader.whole("migrationDatabaseWait", 0, 3600),
+        ),
         log_level=reader.one_of("logLevel", "debug", "info", "warning", "error"),
         debug=reader.truth("debug"),
         password_login_enabled=reader.truth("passwordLoginEnabled"),

@@ -39,7 +39,7 @@ def describe(
         ),
         jobs=(
             before_migration,
-            *web.jobs(made, origin, settings.release, back, release_id, first=before_migration.name),
+            *web.jobs(settings, made, origin, back, release_id, first=before_migration.name),
         ),
         volumes=(gateway.STATE,) if managed else (gateway.STATE, database.DATA, database.SOCKET),
         route=Route(

@@ -11,7 +11,7 @@ from infra.model import Egress, Job, Limits, Probe, Service, Workload
 from infra.origin import Origin
 from infra.pin import Downgrade
 from infra.secrets import Secrets
-from infra.settings import Settings
+from infra.settings import Patience, Settings
 
 NAME = "web"
 PORT = 8000
@@ -98,10 +98,13 @@ def bundle(settings: Settings, secrets: Secrets) -> Bundle:
     )
 
 
-def jobs(made: Bundle, origin: Origin, pinned: str, back: Downgrade | None, release_id: str, first: str) -> list[Job]:
+def jobs(
+    settings: Settings, made: Bundle, origin: Origin, back: Downgrade | None, release_id: str, first: str
+) -> list[Job]:
     """Describe what runs before a release serves, and what then writes it into the ledger; `first` goes before."""
     told = release.labelled(made.migrate, release_id)
-    notes = {name: value for name, value in {**origin.notes, "RELEASE_BUNDLE": pinned}.items() if value}
+    about = {**origin.notes, "RELEASE_BUNDLE": settings.release}
+    notes = {**patience(settings.migration), **{name: value for name, value in about.items() if value}}
     downgrades = [downgrade(back, notes, release_id, first)] if back else []
     migrate = Job(
         name=MIGRATE,
@@ -121,6 +124,11 @@ def jobs(made: Bundle, origin: Origin, pinned: str, back: Downgrade | None, rele
         acts_as=MIGRATE,
     )
     return [*downgrades, migrate, record]
+
+
+def patience(migration: Patience) -> dict[str, str]:
+    """Return what a migration is told about waiting: today's, whichever release migrates, and no part of what it is."""
+    return {f"MIGRATION_{name.upper()}": str(value) for name, value in sorted(vars(migration).items())}
 
 
 def downgrade(back: Downgrade, notes: Mapping[str, str], release_id: str, first: str) -> Job:

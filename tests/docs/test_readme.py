@@ -56,7 +56,7 @@ def said() -> str:
     """Return every string in the code that speaks to people, values left out."""
     return "\n".join(
         node.value
-        for folder in ("infra", "setup", "operate", "offline")
+        for folder in ("infra", "setup", "operate", "offline", "gateway")
         for path in sorted((ROOT / folder).rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from infra.model import Job, Limits, Probe, Service, System
 from infra.platforms.docker.workload import duration
 from infra.platforms.kubernetes import pod, stack
+from infra.settings import schema
 from tests.infra.conftest import CONTAINER, NETWORK, VOLUME, Declared, RunProgram
 
 URL = "postgresql+psycopg://app:password@db.example.com:6432/app"
@@ -19,6 +21,7 @@ SYSTEMS: dict[str, dict[str, str]] = {
     "usual": {},
     "scaled": {"replicas": "3", "webMemory": "384", "webCpus": "1.5", "drainSeconds": "11"},
     "warm": {"warmPaths": '["/", "/healthz"]', "readySeconds": "77", "siteUrl": "https://other.example.com"},
+    "patient": {"migrationLockTimeout": "30", "migrationLockAttempts": "9", "migrationLockWait": "0"},
     "managed": {"databaseUrl": URL, "databaseOwnerUrl": URL, "releaseKey": "ab" * 32},
 }
 OF_THE_PLATFORM = {"gateway-update", "switch"}
@@ -172,6 +175,25 @@ def test_every_setting_command_user_and_limit_is_on_both(
         assert limits["cpu"] == pod.millicores(workload.limits.cpus)
         (tmp,) = (row for row in spec(in_cluster, each)["volumes"] if row["name"] == "tmp")
         assert tmp["emptyDir"]["sizeLimit"] == f"{workload.limits.tmp}Mi"
+
+
+def test_how_long_a_migration_waits_is_told_to_whatever_moves_the_schema_on_both(
+    described: System, on_docker: Declared, in_cluster: Declared, request: pytest.FixtureRequest
+) -> None:
+    given = SYSTEMS[request.node.callspec.params["runs"]]
+    wanted = {
+        name: given.get(key, str(schema()[key]["default"]))
+        for key in schema()
+        if key.startswith("migration")
+        for name in [re.sub(r"(?=[A-Z])", "_", key).upper()]
+    }
+    assert len(wanted) == 5
+    moving = [job for job in described.jobs if "scaffold:create_app" in job.workload.command]
+    assert {job.name for job in moving} == {"migrate", "record"}
+    for job in moving:
+        (inputs,) = containers(on_docker, job)
+        assert wanted.items() <= dict(entry.split("=", 1) for entry in inputs["envs"]).items()
+        assert wanted.items() <= {row["name"]: row["value"] for row in only(in_cluster, job)["env"]}.items()
 
 
 def test_no_limit_is_left_out_but_what_a_pod_has_no_field_for() -> None:

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scaffold import settings as app_settings
 
-from infra import images, release, secrets
+from infra import images, release, secrets, web
 from infra.model import Image, Job, Limits, Probe, Service, System, Workload
 from infra.platforms import order
 from infra.platforms.docker import network
 from infra.platforms.docker.workload import duration
+from infra.settings import Patience
 from tests.infra.conftest import RunProgram
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -65,6 +67,20 @@ def test_a_release_id_changes_with_whatever_makes_the_release() -> None:
     assert release.id_of([base]) == ids[0]
     assert release.id_of([base], "another program") != ids[0]
     assert all(len(each) == release.LENGTH for each in ids)
+
+
+def test_how_long_a_migration_waits_makes_no_release(run_program: RunProgram) -> None:
+    waits = [run_program({"migrationLockTimeout": seconds}).outputs["release"] for seconds in ("5", "50")]
+    assert waits[0] == waits[1]
+
+
+@pytest.mark.parametrize("patience", [(1, 1, 1, 0, 0), (3600, 100, 86400, 86400, 3600)])
+def test_what_the_stack_takes_for_the_patience_of_a_migration_the_app_takes_too(patience: tuple[int, ...]) -> None:
+    told = web.patience(Patience(*patience))
+    environment = {"SQLALCHEMY_DATABASE_URI": "sqlite://", "ENVIRONMENT": "development"}
+    found = app_settings.load(environment | told, serving=False)
+    names = ("lock_timeout", "lock_attempts", "statement_timeout", "lock_wait", "database_wait")
+    assert tuple(getattr(found, f"migration_{name}") for name in names) == patience
 
 
 def test_a_release_id_never_touches_the_content_of_a_file() -> None:
