@@ -20,6 +20,8 @@ MIGRATE = database.MIGRATE
 DOWNGRADE = "downgrade"
 RECORD = "record"
 DIGEST = "RELEASE_DIGEST"
+LEDGER = "0002"
+"""The revision of the schema that makes the ledger; a release that does not know it has no command to write there."""
 CREDENTIALS = ("database-url",)
 """The files with which a release gets in; they are today's, whichever release it is."""
 FLASK = ("flask", "--app", "scaffold:create_app")
@@ -114,6 +116,8 @@ def jobs(
         notes=notes,
         digest_as=DIGEST,
     )
+    if not keeps_ledger(made):
+        return [*downgrades, migrate]
     record = Job(
         name=RECORD,
         workload=replace(told, command=(*FLASK, "release", "served")),
@@ -124,6 +128,11 @@ def jobs(
         acts_as=MIGRATE,
     )
     return [*downgrades, migrate, record]
+
+
+def keeps_ledger(made: Bundle) -> bool:
+    """Whether a release can say in the ledger that it serves: one from before the ledger records nothing."""
+    return any(step.revision == LEDGER for step in made.steps)
 
 
 def patience(migration: Patience) -> dict[str, str]:

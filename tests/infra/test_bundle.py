@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra import bundle, pin, steps
+from infra import bundle, migrations, pin, steps, web
 from infra.bundle import Bundle, Kept
 from infra.model import File, Image, Limits, Workload
 from infra.steps import Step
+from infra.system import MIGRATIONS
 from tests.infra.conftest import CONTAINER, IMAGE, Declared, RunProgram
 
 IDS = st.text("0123456789abcdef", min_size=10, max_size=10)
@@ -158,6 +160,29 @@ def test_a_pinned_release_is_the_same_release_and_builds_nothing(
     assert back.of(CONTAINER).keys() == first.of(CONTAINER).keys()
     name = f"web-{release}-1"
     assert back.of(CONTAINER)[name] == first.of(CONTAINER)[name]
+
+
+def test_a_release_from_before_the_ledger_runs_without_a_record(
+    run_program: RunProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, (kept_first,) = served(run_program, siteName="First")
+    monkeypatch.setattr("infra.platforms.docker.daemon.image_id", lambda *_: first.outputs["digest"])
+    known = [step for step in kept_first.document["steps"] if step["revision"] < web.LEDGER]
+    assert known
+    old = replace(kept_first, document={**kept_first.document, "steps": known})
+    pinned = {"releaseKey": RELEASE_KEY, "release": old.release}
+    # What came after is compatible here: there is no way back to take.
+    newer = replace(kept_first, release="0123456789")
+    back = run_program(pinned, before=[newer, old])
+    assert first.of(CONTAINER).keys() - back.of(CONTAINER).keys() == {f"record-{old.release}"}
+    assert back.outputs["release"] == old.release
+
+
+def test_the_ledger_is_made_by_the_revision_that_is_looked_for() -> None:
+    (made_by,) = [
+        path for path in MIGRATIONS.glob("versions/*.py") if 'create_table(\n        "releases"' in path.read_text()
+    ]
+    assert migrations.parse(made_by).revision == web.LEDGER
 
 
 def test_an_image_that_was_built_anew_is_asked_for_once_and_said_once(
