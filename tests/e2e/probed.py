@@ -23,7 +23,7 @@ def overlay(folder: Path) -> None:
         "    from . import probe\n\n    app.register_blueprint(probe.blueprint)\n",
     )
     added_to(folder / "app" / ".dockerignore", "!scaffold\n", "!mark.py\n")
-    added_to(folder / "app" / "Dockerfile", "COPY --from=build /app /app\n", "COPY mark.py /app/mark.py\n")
+    added_to(folder / "app" / "Dockerfile", "COPY --from=build /code /app\n", "COPY mark.py /app/mark.py\n")
     added_to(folder / "app" / "gunicorn.conf.py", "import sys\n", "import runpy\n")
     with (folder / "app" / "gunicorn.conf.py").open("a") as server:
         server.write('\nrunpy.run_path("/app/mark.py")\n')
