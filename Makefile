@@ -5,7 +5,7 @@
 #   make upgrade-images   (the distribution's security updates, as a release)
 #   make maintenance [ON|OFF] [MESSAGE="Back soon" UNTIL="2026-11-25 22:00" ALLOW=203.0.113.0/24]
 #   make destroy [DELETE_DATA=yes]
-#   make cluster-up | cluster-down [DELETE_DATA=yes]   (a Kubernetes cluster on this machine)
+#   make cluster-up | cluster-down [DELETE_DATA=yes]   (a Kubernetes cluster on this machine; ARGS=tests: that of the tests)
 #   make test [ARGS='setup app'] | test-long | test-official | check | bench
 PYTHON ?= python3
 VERBS = up preview down destroy logs status env config migrate rollback unpin upgrade-images releases maintenance cancel cluster-up cluster-down test test-long test-official check bench
