@@ -53,7 +53,7 @@ def root_problem(user: int, *, sudo: bool) -> Problem | None:
 def python_problem(python: Path) -> Problem | None:
     """Return that the keeper of the network policies would not start."""
     libraries = python.parent.parent / "lib"
-    if python.exists() and any(libraries.glob("python*/site-packages/httpx")):
+    if python.exists() and any(libraries.glob("python*/site-packages/yaml")):
         return None
     return Problem(
         f"The virtual environment of {python} lacks what the cluster's keeper imports.", "make it: make cluster-up"

@@ -78,6 +78,15 @@ def test_every_obstacle_names_what_is_in_the_way_and_what_to_do() -> None:
     assert "no-matter" not in str(found["process 77 (other-server"])
 
 
+def test_an_environment_with_what_the_keeper_imports_is_no_obstacle(tmp_path: Path) -> None:
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.touch()
+    assert obstacles.python_problem(python)
+    (tmp_path / "lib" / "python3.13" / "site-packages" / "yaml").mkdir(parents=True)
+    assert obstacles.python_problem(python) is None
+
+
 def test_what_is_not_in_the_way_is_no_obstacle() -> None:
     assert obstacles.root_problem(0, sudo=False) is None
     assert obstacles.root_problem(1000, sudo=True) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import time
@@ -128,6 +129,18 @@ def test_the_requirements_of_kubernetes_have_all_that_docker_needs() -> None:
     plain, more = (pinned_versions((ROOT / name).read_text()) for name in (REQUIREMENTS, KUBERNETES_REQUIREMENTS))
     assert plain.items() <= more.items()
     assert set(more) - set(plain) >= {"pulumi-kubernetes"}
+
+
+def test_every_requirement_of_the_program_is_one_that_something_imports() -> None:
+    text = (ROOT / "requirements.in").read_text()
+    named = re.findall(r"^([a-z][a-z-]*)", text, re.MULTILINE)
+    assert len(named) > 4
+    modules = {"grpcio": "grpc", "protobuf": "google.protobuf", "pyyaml": "yaml"}
+    sources = [path.read_text() for folder in ("infra", "kubeapi", "offline") for path in (ROOT / folder).rglob("*.py")]
+    for name in named:
+        module = modules.get(name, name.replace("-", "_"))
+        imported = re.compile(rf"^\s*(import|from) {re.escape(module)}\b", re.MULTILINE)
+        assert any(imported.search(source) for source in sources), f"{name} is installed, and nothing imports it"
 
 
 @pytest.mark.parametrize(
