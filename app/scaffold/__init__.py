@@ -9,6 +9,8 @@ from flask import Flask
 
 from . import (
     access_log,
+    audit,
+    csrf,
     database,
     errors,
     forwarded,
@@ -44,8 +46,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.debug = settings.debug
     app.config["RELEASE"] = settings.release
     app.extensions["settings"] = settings
-    sessions.init_app(app, settings)
     database.init_app(app, settings)
+    sessions.init_app(app, settings)
+    audit.init_app(app, settings)
     if command:
         from . import migration, release
 
@@ -55,6 +58,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     health.init_app(app, settings)
     outage.init_app(app)
     maintenance.init_app(app, settings)
+    csrf.init_app(app)
     errors.init_app(app)
     pages.init_app(app, settings)
     security_headers.init_app(app, settings)

@@ -10,7 +10,7 @@ from .representation import problem, wants_json
 
 WORDS = {
     400: "The request could not be understood.",
-    403: "You may not see this page.",
+    403: "This was refused. If you were filling in a form or signing in, please start again from the first page.",
     404: "There is no page at this address. It may have moved, or the address may be mistyped.",
     405: "This address does not take that kind of request.",
     413: "What was sent is too large.",

@@ -9,12 +9,42 @@ from flask_migrate import Migrate
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from . import lock, releases, schema, server, steps, users
+from . import (
+    audit,
+    breakglass,
+    lock,
+    passwords,
+    pending,
+    releases,
+    schema,
+    server,
+    sessions,
+    steps,
+    throttle,
+    users,
+)
 from .database import db
+from .factors import passkeys, recovery_codes, totp
 from .move import Move
 from .settings import Settings
 
-TABLES = (users.User, schema.SchemaStep, releases.Release)
+TABLES = (
+    users.User,
+    users.KnownAs,
+    schema.SchemaStep,
+    releases.Release,
+    sessions.Row,
+    audit.AuditEvent,
+    audit.EventCount,
+    passwords.Password,
+    pending.PendingSignIn,
+    totp.Totp,
+    recovery_codes.RecoveryCode,
+    passkeys.Passkey,
+    passkeys.Challenge,
+    throttle.Throttle,
+    breakglass.Opening,
+)
 
 
 def init_app(app: Flask) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +24,10 @@ from scaffold.settings import Settings, load
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from tests.conftest import ROOT
+
 Docker = Callable[..., str]
+(HEAD,) = schema.heads()
 SECRET_KEY = "k3y-0f-tests-abcdefghijklmnopqrstuvwxyz"
 PASSWORDS = {"owner": "0wner-s3cret", "app_a": "app-s3cret"}
 HARDENED = (
@@ -64,6 +69,7 @@ def running(settings: Settings) -> Iterator[Flask]:
         with app.app_context():
             db.engine.dispose()
         app.extensions["readiness"].engine.dispose()
+        app.extensions["audit_engine"].dispose()
 
 
 def make_schema(app: Flask) -> None:
@@ -138,6 +144,17 @@ class Postgres:
         """Make an empty database and return the ways in."""
         name = f"t{uuid.uuid4().hex[:10]}"
         self.psql("postgres", f"CREATE DATABASE {name} OWNER owner")
+        self.let_in(name)
+        return self.urls(name)
+
+    def copy(self, of: str) -> Urls:
+        """Make a database that is a copy of another one, to which nobody is connected."""
+        name = f"t{uuid.uuid4().hex[:10]}"
+        self.psql("postgres", f"CREATE DATABASE {name} OWNER owner TEMPLATE {of}")
+        return self.urls(name)
+
+    def let_in(self, name: str) -> None:
+        """Give the roles their rights in a database as the database's own job does."""
         self.psql(name, "ALTER SCHEMA public OWNER TO owner")
         self.psql(name, "REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO app")
         self.psql(
@@ -148,6 +165,9 @@ class Postgres:
         self.psql(
             name, "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public GRANT SELECT, USAGE ON SEQUENCES TO app"
         )
+
+    def urls(self, name: str) -> Urls:
+        """Return the ways into a database."""
         base = make_url("postgresql+psycopg://host/x").set(host=self.name, port=5432, database=name)
         owner, app = (
             base.set(username=role, password=PASSWORDS[role]).render_as_string(hide_password=False)
@@ -188,6 +208,44 @@ def postgres(docker: Docker, database_image: str, run_id: str, network: str) -> 
 def own_postgres(docker: Docker, database_image: str, run_id: str, network: str) -> Postgres:
     """A server for one test, which may stop it."""
     return start_postgres(docker, database_image, run_id, network)
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> str:
+    """The name of a database with the working tree's newest schema; tests copy it and leave it as it is."""
+    urls = postgres.database()
+    done = flask(postgres, urls.owner, "db", "upgrade")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return urls.name
+
+
+def flask(postgres: Postgres, url: str, *command: str, said: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    """Run `flask --app scaffold:create_app COMMAND` from the working tree on a database of the server."""
+    here = make_url(url).set(host=postgres.address).render_as_string(hide_password=False)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT / "app"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "ENVIRONMENT": "production",
+        "SQLALCHEMY_DATABASE_URI": here,
+        **env,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "scaffold:create_app", *command],
+        capture_output=True, text=True, timeout=120, check=False, input=said, env=environment,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def site(settings: Settings, postgres: Postgres, migrated: str) -> Iterator[Flask]:
+    """The app of the working tree as in production, on a PostgreSQL database of its own with the app's own role."""
+    urls = postgres.copy(migrated)
+    url = make_url(urls.app).set(host=postgres.address)
+    settings.maintenance_page_file.write_text("<p>Back soon</p>", encoding="utf-8")
+    with running(replace(settings, database_url=url)) as app:
+        app.extensions["urls"] = urls
+        yield app
+    postgres.psql("postgres", f"DROP DATABASE {urls.name} WITH (FORCE)")
 
 
 def later(

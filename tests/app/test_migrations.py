@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.conftest import PASSWORDS, Image, Postgres, Urls, later, wait_until
+from tests.app.conftest import HEAD, PASSWORDS, Image, Postgres, Urls, later, wait_until
 
 LOCK = "SELECT pg_advisory_lock(1935892838, hashtext('{name}'))"
 
@@ -73,19 +73,29 @@ def test_a_schema_goes_down_and_up_again_and_is_what_the_models_say(
     for command in (("upgrade",), ("check",), ("downgrade", "base"), ("upgrade",)):
         code = int(image.docker("wait", image.flask(urls.owner, "db", *command)))
         assert code == 0, command
-    assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == "0002"
+    assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == HEAD
     down = image.flask(urls.owner, "db", "downgrade", "base")
     assert image.finished(down)[0] == 0
     tables = postgres.psql(urls.name, "SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = 'public'")
     assert tables == "alembic_version"
 
 
-def test_an_address_belongs_to_one_person_whatever_its_case(image: Image, postgres: Postgres, urls: Urls) -> None:
+def test_an_address_belongs_to_one_local_account_whatever_its_case_and_to_many_people_that_a_provider_knows(
+    image: Image, postgres: Postgres, urls: Urls
+) -> None:
     image.upgrade(urls)
-    add = "INSERT INTO users (id, email) VALUES (gen_random_uuid(), '{}')"
-    postgres.psql(urls.name, add.format("Ada@example.org"))
+    add = "INSERT INTO users (id, email, local) VALUES (gen_random_uuid(), '{}', {})"
+    postgres.psql(urls.name, add.format("Ada@example.org", "true"))
     with pytest.raises(AssertionError, match="uq_users_email_lower"):
-        postgres.psql(urls.name, add.format("ada@EXAMPLE.org"))
+        postgres.psql(urls.name, add.format("ada@EXAMPLE.org", "true"))
+    for _ in range(2):
+        postgres.psql(urls.name, add.format("ada@example.org", "false"))
+    postgres.psql(urls.name, "INSERT INTO users (id) VALUES (gen_random_uuid())")
+    assert image.finished(image.flask(urls.owner, "db", "downgrade", "0002"))[0] == 0
+    addresses = postgres.psql(urls.name, "SELECT count(DISTINCT lower(email)), count(*) FROM users")
+    assert addresses == "4|4", "an older release finds an address of its own for everybody"
+    assert postgres.psql(urls.name, "SELECT count(*) FROM users WHERE email = 'Ada@example.org'") == "1"
+    image.upgrade(urls)
 
 
 def test_of_two_upgrades_at_once_one_waits_and_says_for_whom(image: Image, postgres: Postgres, urls: Urls) -> None:
@@ -138,7 +148,7 @@ def test_an_upgrade_does_not_queue_behind_a_locked_table(image: Image, postgres:
     assert code == 1
     assert "stayed locked by another session for 0.5 s, 2 times, and nothing was changed: pid " in lines[-1]["event"]
     assert " of role owner (somebody). Let that session end" in lines[-1]["event"]
-    assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == "0002"
+    assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == HEAD
 
 
 def test_a_migration_that_waits_for_a_lock_holds_nobody_up_for_longer_and_is_tried_again(
@@ -157,7 +167,7 @@ def test_a_migration_that_waits_for_a_lock_holds_nobody_up_for_longer_and_is_tri
                 ended.wait(0.01)
 
     reader = threading.Thread(target=read)
-    altering = image.with_migrations({"0003": later("0003", "0002", up="ALTER TABLE users ADD note text")})
+    altering = image.with_migrations({"9001": later("9001", HEAD, up="ALTER TABLE users ADD note text")})
     with postgres.connect(urls.name, "owner", "a long report") as report:
         report.execute("BEGIN")
         report.execute("SELECT count(*) FROM users")
@@ -174,7 +184,7 @@ def test_a_migration_that_waits_for_a_lock_holds_nobody_up_for_longer_and_is_tri
     assert code == 0, lines
     pauses = [line["pause_seconds"] for line in lines if again in line["event"]]
     assert pauses[:2] == [1, 2]
-    assert lines[-1]["after"] == ["0003"]
+    assert lines[-1]["after"] == ["9001"]
     # The report held the table for more than three seconds.
     assert 0.5 < max(waits) < 2.5, "readers wait behind it for as long as its lock_timeout, and no longer"
     assert postgres.psql(urls.name, "SELECT release, outcome FROM releases ORDER BY id DESC LIMIT 1") == "r8|migrated"
@@ -184,7 +194,7 @@ def test_who_waits_for_another_migration_is_told_its_release_and_who_started_it(
     image: Image, postgres: Postgres, urls: Urls
 ) -> None:
     image.upgrade(urls)
-    slow = image.with_migrations({"0003": later("0003", "0002", up="SELECT pg_sleep(60)")})
+    slow = image.with_migrations({"9001": later("9001", HEAD, up="SELECT pg_sleep(60)")})
     first = slow.flask(urls.owner, "db", "upgrade", RELEASE="r8", RELEASE_BY="Ada Lovelace")
     wait_until(lambda: held(postgres, urls) == "1", "the lock")
     code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r9", MIGRATION_LOCK_WAIT="1"))
@@ -200,21 +210,21 @@ def test_a_revision_without_its_word_on_compatibility_is_refused_before_anything
 ) -> None:
     image.upgrade(urls, RELEASE="r7")
     silent = image.with_migrations(
-        {"0003": later("0003", "0002"), "0004": later("0004", "0003", compatible=words)},
+        {"9001": later("9001", HEAD), "9002": later("9002", "9001", compatible=words)},
     )
     code, lines = image.finished(silent.flask(urls.owner, "db", "upgrade", RELEASE="r8"))
     assert code == 1
     assert lines[-1]["event"].startswith(
-        "Error: nothing was changed: migrations/versions/0004_later.py: wanted the line `compatible = True`"
+        "Error: nothing was changed: migrations/versions/9002_later.py: wanted the line `compatible = True`"
     )
-    assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == "0002"
+    assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == HEAD
     assert postgres.psql(urls.name, "SELECT release FROM releases") == "r7"
 
 
 def test_an_old_image_serves_on_later_compatible_schemas_and_says_so_when_it_cannot_any_more(
     image: Image, postgres: Postgres, urls: Urls
 ) -> None:
-    sources = {"0003": later("0003", "0002"), "0004": later("0004", "0003")}
+    sources = {"9001": later("9001", HEAD), "9002": later("9002", "9001")}
     image.upgrade(urls, RELEASE="r7")
     old = image.web(urls)
     later_image = image.with_migrations(sources)
@@ -223,27 +233,27 @@ def test_an_old_image_serves_on_later_compatible_schemas_and_says_so_when_it_can
     for web in (old, image.web(urls)):
         wait_until(lambda web=web: web.status("/readyz") == 200, "readiness on a compatible schema")  # type: ignore[misc]
     code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r7"))
-    assert (code, lines[-1]["revision"]) == (0, ["0004"])
+    assert (code, lines[-1]["revision"]) == (0, ["9002"])
     newest = "SELECT release, outcome, schema_before, schema_after FROM releases ORDER BY id DESC LIMIT 1"
-    assert postgres.psql(urls.name, newest) == "r7|migrated|0004|0004"
+    assert postgres.psql(urls.name, newest) == "r7|migrated|9002|9002"
 
-    newest_image = image.with_migrations({**sources, "0005": later("0005", "0004", compatible="False")})
+    newest_image = image.with_migrations({**sources, "9003": later("9003", "9002", compatible="False")})
     newest_image.upgrade(urls, RELEASE="r9")
     answer = old.ask("/readyz")
     assert (answer.status, json.loads(answer.body)["reason"]) == (503, "schema")
     before = postgres.psql(urls.name, "SELECT * FROM releases, schema_steps, alembic_version ORDER BY 1, 13")
-    for command in (("db", "upgrade"), ("db", "downgrade", "0002")):
+    for command in (("db", "upgrade"), ("db", "downgrade", HEAD)):
         code, lines = image.finished(image.flask(urls.owner, *command, RELEASE="r7"))
         assert code == 1
         assert "the image of release r9" in lines[-1]["event"]
-    assert "this image does not know revision 0005" in lines[-1]["event"]
+    assert "this image does not know revision 9003" in lines[-1]["event"]
     code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r7"))
-    assert "the schema is at 0005, this image needs 0002" in lines[-1]["event"]
-    assert "db downgrade 0002" in lines[-1]["event"]
+    assert f"the schema is at 9003, this image needs {HEAD}" in lines[-1]["event"]
+    assert f"db downgrade {HEAD}" in lines[-1]["event"]
     assert postgres.psql(urls.name, "SELECT * FROM releases, schema_steps, alembic_version ORDER BY 1, 13") == before
 
-    code, lines = image.finished(newest_image.flask(urls.owner, "db", "downgrade", "0002", RELEASE="r9"))
-    assert (code, lines[-1]["after"]) == (0, ["0002"])
+    code, lines = image.finished(newest_image.flask(urls.owner, "db", "downgrade", HEAD, RELEASE="r9"))
+    assert (code, lines[-1]["after"]) == (0, [HEAD])
     assert old.status("/readyz") == 200
     code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r7"))
     assert code == 0
@@ -277,13 +287,13 @@ def test_a_wrong_password_is_not_waited_for_nor_shown(image: Image, urls: Urls) 
 
 
 @pytest.mark.parametrize(
-    ("compatible", "code", "words"), [("true", 0, "nothing to do"), ("false", 1, "db downgrade 0002")]
+    ("compatible", "code", "words"), [("true", 0, "nothing to do"), ("false", 1, f"db downgrade {HEAD}")]
 )
 def test_a_later_schema_is_left_alone_when_it_is_compatible_and_refused_when_not(
     image: Image, postgres: Postgres, urls: Urls, compatible: str, code: int, words: str
 ) -> None:
     image.upgrade(urls)
-    later = f"INSERT INTO schema_steps VALUES ('9999', '0002', {compatible}, 'later')"
+    later = f"INSERT INTO schema_steps VALUES ('9999', '{HEAD}', {compatible}, 'later')"
     postgres.psql(urls.name, f"UPDATE alembic_version SET version_num = '9999'; {later}")
     found, lines = image.finished(image.flask(urls.owner, "db", "upgrade"))
     assert found == code

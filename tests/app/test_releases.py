@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.app.conftest import PASSWORDS, Docker, Image, Postgres, Urls, later, wait_until
+from tests.app.conftest import HEAD, PASSWORDS, Docker, Image, Postgres, Urls, later, wait_until
 
 TOLD = {
     "RELEASE": "a1",
@@ -19,8 +19,8 @@ TOLD = {
     "RELEASE_BY": "Ada Lovelace",
     "RELEASE_BUNDLE": "a0",
 }
-SLOW = {"0003": later("0003", "0002", up="SELECT pg_sleep(120)")}
-BROKEN = {"0003": later("0003", "0002", up="SELECT 1/0")}
+SLOW = {"9001": later("9001", HEAD, up="SELECT pg_sleep(120)")}
+BROKEN = {"9001": later("9001", HEAD, up="SELECT 1/0")}
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_first_migration_is_recorded_and_a_release_serves_until_the_next_one
     image.upgrade(urls, **TOLD)
     values = "release, digest, revision, started_by, bundle, schema_before, schema_after, served_at, ended_at, outcome"
     told = "|".join(TOLD.values())
-    assert ledger(postgres, urls, values) == [f"{told}||0002|||migrated"]
+    assert ledger(postgres, urls, values) == [f"{told}||{HEAD}|||migrated"]
     assert serve(image, urls, "a1")["event"] == "the release serves"
     assert ledger(postgres, urls) == ["a1|serving"]
     moments = "started_at < served_at, ended_at IS NULL, now() - started_at < '5 minutes'"
@@ -78,8 +78,8 @@ def test_a_failed_migration_is_recorded_and_changes_nothing_else(image: Image, p
     code, _ = image.finished(image.with_migrations(BROKEN).flask(urls.owner, "db", "upgrade", RELEASE="b2"))
     assert code == 1
     schema = "release, outcome, schema_before, schema_after, ended_at IS NULL"
-    assert ledger(postgres, urls, schema) == ["a1|serving||0002|t", "b2|migration failed|0002|0002|f"]
-    deploy(image.with_migrations({"0003": later("0003", "0002")}), urls, "b2")
+    assert ledger(postgres, urls, schema) == [f"a1|serving||{HEAD}|t", f"b2|migration failed|{HEAD}|{HEAD}|f"]
+    deploy(image.with_migrations({"9001": later("9001", HEAD)}), urls, "b2")
     assert ledger(postgres, urls)[1:] == ["b2|migration failed", "b2|serving"]
 
 
@@ -95,7 +95,7 @@ def test_a_killed_migration_leaves_an_open_row_that_the_next_one_closes(
     wait_until(lambda: postgres.psql("postgres", sleeping) == "0", "an end of what nobody waits for", 15)
     deploy(image, urls, "c3")
     assert ledger(postgres, urls) == ["a1|not taken", "b2|interrupted", "c3|serving"]
-    assert ledger(postgres, urls, "schema_before, schema_after, ended_at IS NULL")[1] == "0002|0002|f"
+    assert ledger(postgres, urls, "schema_before, schema_after, ended_at IS NULL")[1] == f"{HEAD}|{HEAD}|f"
 
 
 def test_the_apps_role_reads_the_records_and_may_not_write_them(image: Image, postgres: Postgres, urls: Urls) -> None:
@@ -171,29 +171,29 @@ def test_a_schema_without_a_ledger_is_no_error(image: Image, postgres: Postgres,
     assert image.docker("wait", name) == "0"
     assert image.docker("logs", name).startswith("The schema has no ledger: `flask db upgrade`")
     deploy(image, urls, "b2")
-    assert ledger(postgres, urls, "release, outcome, schema_before, schema_after") == ["b2|serving|0001|0002"]
+    assert ledger(postgres, urls, "release, outcome, schema_before, schema_after") == [f"b2|serving|0001|{HEAD}"]
 
 
 def test_a_downgrade_has_a_row_of_its_own(image: Image, postgres: Postgres, urls: Urls) -> None:
-    migrations = {"0003": later("0003", "0002", compatible="False", up="CREATE TABLE more (id int)",
+    migrations = {"9001": later("9001", HEAD, compatible="False", up="CREATE TABLE more (id int)",
                                 down="DROP TABLE more")}  # fmt: skip
     deploy(image, urls, "a1")
     deploy(image.with_migrations(migrations), urls, "b2")
-    down = image.with_migrations(migrations).flask(urls.owner, "db", "downgrade", "0002", RELEASE="b2")
+    down = image.with_migrations(migrations).flask(urls.owner, "db", "downgrade", HEAD, RELEASE="b2")
     assert image.finished(down)[0] == 0
     deploy(image, urls, "a1")
     assert ledger(postgres, urls, "release, outcome, schema_before, schema_after") == [
-        "a1|replaced||0002",
-        "b2|replaced|0002|0003",
-        "b2|downgraded|0003|0002",
-        "a1|serving|0002|0002",
+        f"a1|replaced||{HEAD}",
+        f"b2|replaced|{HEAD}|9001",
+        f"b2|downgraded|9001|{HEAD}",
+        f"a1|serving|{HEAD}|{HEAD}",
     ]
-    broken = {"0003": later("0003", "0002", down="SELECT 1/0")}
+    broken = {"9001": later("9001", HEAD, down="SELECT 1/0")}
     image.with_migrations(broken).upgrade(urls, RELEASE="b2")
-    code, _ = image.finished(image.with_migrations(broken).flask(urls.owner, "db", "downgrade", "0002", RELEASE="b2"))
+    code, _ = image.finished(image.with_migrations(broken).flask(urls.owner, "db", "downgrade", HEAD, RELEASE="b2"))
     assert code == 1
     assert (
-        ledger(postgres, urls, "release, outcome, schema_before, schema_after")[-1] == "b2|migration failed|0003|0003"
+        ledger(postgres, urls, "release, outcome, schema_before, schema_after")[-1] == "b2|migration failed|9001|9001"
     )
 
 

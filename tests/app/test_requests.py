@@ -149,12 +149,12 @@ def test_only_the_gateway_is_believed_about_the_client_and_only_one_address(
     assert client_address(peer, said, (ipaddress.ip_network("10.0.0.0/8"),)) == believed
 
 
-def test_a_session_survives_a_change_of_key_when_the_old_one_is_a_fallback(
+def test_what_a_form_keeps_survives_a_change_of_key_when_the_old_one_is_a_fallback(
     client: FlaskClient, settings: Settings
 ) -> None:
     first = client.get("/remember", base_url="https://www.example.org")
     cookie = first.headers["Set-Cookie"]
-    assert cookie.startswith("__Host-scaffold_session=")
+    assert cookie.startswith("__Host-scaffold_form=")
     assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= {part.strip() for part in cookie.split(";")}
     new = replace(settings, secret_key="n3w-" + settings.secret_key, secret_key_fallbacks=(settings.secret_key,))
     for keys, seen in ((new, 1), (replace(new, secret_key_fallbacks=()), 0)):
