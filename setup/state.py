@@ -83,11 +83,6 @@ def latest_of(backend: Path, stack: str) -> dict[str, Any] | None:
         return {}
 
 
-def texts(backend: Path) -> list[str]:
-    """Return the states of all of this project's stacks as they lie there."""
-    return [path.read_text(encoding="utf-8") for path in (backend / ".pulumi" / "stacks" / NAME).glob("*.json")]
-
-
 def provider_inputs(backend: Path, stack: str, name: str) -> dict[str, Any]:
     """Return the inputs of a provider in the state, empty where there is none."""
     for resource in (latest_of(backend, stack) or {}).get("resources") or []:

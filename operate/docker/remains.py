@@ -1,11 +1,11 @@
-"""What is left of a destroyed stack: strays, and the volumes that Pulumi lets go of without deleting them."""
+"""What is left of a destroyed stack: strays, images, and the volumes that Pulumi lets go of without deleting them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from operate.docker import strays
+from operate.docker import images, strays
 from operate.docker.containers import daemon_of, volumes_of
 from operate.request import Request
 from operate.stack import Stack
@@ -14,13 +14,15 @@ VOLUME = "docker:index/volume:Volume"
 
 
 def take_away(request: Request, stack: Stack, protected: Sequence[Mapping[str, Any]], *, delete_data: bool) -> None:
-    """Remove whatever of the stack its state did not know; volumes too, where the data is to go.
+    """Remove whatever of the stack its state did not know, and its images; volumes too, where the data is to go.
 
     Pulumi lets go of protected volumes without deleting them, also in a run that was cut off before this one.
     """
     daemon = daemon_of(request)
     for sentence in strays.sweep(strays.of_stack(stack.name, stack.known(), daemon), daemon):
         request.terminal.note(sentence)
+    for name in images.remove(daemon, images.own(daemon, stack.name)):
+        request.terminal.note(f"removed the image {name}")
     left = volumes_of(daemon, stack.name)
     if delete_data:
         # One that was there before the stack was taken over as it is, without its labels.

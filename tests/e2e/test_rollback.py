@@ -158,11 +158,11 @@ def test_an_image_that_is_gone_is_named_and_nothing_changes(site: Site) -> None:
     change(site.folder, "fourth")
     site.up()
     after = assert_one_release(site)
-    image = site.outputs()["releases"][before].split()[1]
-    run_docker("image", "rm", "--force", f"scaffold-test-{image}")
+    image = f"scaffold-test-{site.outputs()['releases'][before].split()[1]}-{site.stack}"
+    run_docker("image", "rm", "--force", image)
     site.config("release", before)
     refused = said(site, "up", "--yes", "--skip-preview")
-    assert f"scaffold-test-{image}" in refused
+    assert image in refused
     assert "not on the machine any more" in refused
     unpin(site)
     assert assert_one_release(site) == after

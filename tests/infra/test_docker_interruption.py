@@ -30,7 +30,7 @@ def running(described: System) -> dict[str, Any]:
     return {
         "State": {"Running": True},
         "Config": {
-            "Image": f"scaffold-gateway:{gateway.workload.image.tag}",
+            "Image": f"scaffold-gateway:{gateway.workload.image.tag}-unit",
             "Env": ["PATH=/usr/bin", *(f"{name}={value}" for name, value in gateway.workload.env.items())],
             "User": "10002:10002",
             "Healthcheck": {"Test": ["CMD", *gateway.probe.command]},
@@ -72,7 +72,7 @@ def test_another_image_is_told_with_what_happens_and_what_to_do(
 ) -> None:
     running["Config"]["Image"] = "scaffold-gateway:former"
     (said,) = warnings(monkeypatch, described, running)
-    assert f"image: scaffold-gateway:former → scaffold-gateway:{gateway_of(described).workload.image.tag}" in said
+    assert f"image: scaffold-gateway:former → scaffold-gateway:{gateway_of(described).workload.image.tag}-unit" in said
     assert "for up to 35 s more" in said
     assert "Kubernetes" in said
 

@@ -39,6 +39,14 @@ def test_the_system_runs_as_these_containers_networks_and_volumes(run_program: R
     assert {"volume-gateway", "volume-database", "volume-database-socket"} < set(declared.of(VOLUME))
 
 
+def test_every_image_is_named_by_its_content_and_by_whose_it_is(run_program: RunProgram) -> None:
+    declared = run_program()
+    names = {inputs["name"] for inputs in declared.of(IMAGE).values()}
+    assert declared.system is not None
+    assert names == {f"scaffold-{image.name}:{image.tag}-unit" for image in declared.system.images.values()}
+    assert {inputs["image"] for inputs in declared.of(CONTAINER).values()} == names
+
+
 def test_only_the_gateway_publishes_a_port_and_only_its_network_is_not_internal(run_program: RunProgram) -> None:
     declared = run_program({"gatewayPort": "8123", "replicas": "3"})
     publishing = {name: inputs["ports"] for name, inputs in declared.of(CONTAINER).items() if inputs.get("ports")}

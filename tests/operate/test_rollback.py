@@ -14,6 +14,8 @@ from operate.docker import images
 from operate.releases import kept
 from operate.request import Request, request_from
 from operate.rollback import WITH_DOWNGRADE, Wanted, choose, wanted_by
+from operate.stack import Stack
+from setup import state
 from setup.problem import Problem
 
 NEWEST_FIRST = ("cccccccccc", "bbbbbbbbbb", "aaaaaaaaaa")
@@ -99,7 +101,25 @@ def test_the_list_says_which_serves_and_which_is_pinned() -> None:
     assert lines[2].endswith("pinned")
 
 
-def test_an_image_is_removed_only_when_no_state_speaks_of_it() -> None:
-    states = ['{"name": "scaffold-app:1111"}', '{"releases": {"a": "2026 app:2222 schema 0001"}}']
-    present = ["scaffold-app:1111", "scaffold-app:2222", "scaffold-app:3333", "scaffold-gateway:1111"]
-    assert images.unspoken(present, states) == ["scaffold-app:3333", "scaffold-gateway:1111"]
+def test_an_image_is_removed_only_when_the_state_does_not_speak_of_it() -> None:
+    spoken = '{"name": "scaffold-app:1111-dev", "releases": {"a": "2026 app:2222 schema 0001"}}'
+    present = [f"scaffold-{name}-dev" for name in ("app:1111", "app:2222", "app:3333", "gateway:1111")]
+    assert images.unspoken(present, "dev", spoken) == ["scaffold-app:3333-dev", "scaffold-gateway:1111-dev"]
+
+
+def test_what_another_stack_may_need_is_not_even_looked_at() -> None:
+    present = ["scaffold-app:1111-dev", "scaffold-app:1111-prod", "scaffold-app:1111-dev-2", "scaffold-app:1111"]
+    assert images.of_stack(present, "dev") == ["scaffold-app:1111-dev"]
+    assert images.of_stack(present, "dev-2") == ["scaffold-app:1111-dev-2"]
+    assert images.of_stack(present, "2") == []
+
+
+def test_a_state_that_cannot_be_read_speaks_for_no_removal(request_for: Request) -> None:
+    stack = Stack("unit", request_for.places, Path("/none/pulumi"), {})
+    checkpoint = state.checkpoint_of(request_for.places.backend, "unit")
+    checkpoint.parent.mkdir(parents=True)
+    for broken in ("{", '{"checkpoint": {}}', '{"checkpoint": {"latest": {"resources": []}}}'):
+        checkpoint.write_text(broken)
+        assert images.state_of(request_for, stack) == ""
+    checkpoint.write_text('{"checkpoint": {"latest": {"resources": [{"outputs": {"name": "scaffold-app:1-unit"}}]}}}')
+    assert "app:1" in images.state_of(request_for, stack)

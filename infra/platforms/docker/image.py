@@ -28,21 +28,24 @@ Images = Mapping[tuple[str, str], Built]
 def create(stack: Stack, system: System, former: Former) -> Images:
     """Declare every image that the system uses; one of a former release is there and is not built."""
     return {
-        key: Built(name_of(stack.project, image), former[key]) if key in former else build(stack, image)
+        key: Built(name_of(stack.project, stack.name, image), former[key]) if key in former else build(stack, image)
         for key, image in system.images.items()
     }
 
 
-def name_of(project: str, image: Image) -> str:
-    """Return an image's name; its tag names its content, so a changed file is another name."""
-    return f"{project}-{image.name}:{image.tag}"
+def name_of(project: str, stack: str, image: Image) -> str:
+    """Return an image's name; its tag names its content, so a changed file is another name, and whose it is.
+
+    What two stacks build from the same content is one image with two names, and either may let go of its own.
+    """
+    return f"{project}-{image.name}:{image.tag}-{stack}"
 
 
 def build(stack: Stack, image: Image) -> Built:
     """Declare one image."""
     built = docker.RemoteImage(
         f"image-{image.name}",
-        name=name_of(stack.project, image),
+        name=name_of(stack.project, stack.name, image),
         build=docker.RemoteImageBuildArgs(
             context=image.name,
             dockerfile="Dockerfile",
@@ -56,12 +59,12 @@ def build(stack: Stack, image: Image) -> Built:
     return Built(built.name, built.image_id)
 
 
-def find(host: str, project: str, image: Image) -> str:
+def find(host: str, project: str, stack: str, image: Image) -> str:
     """Return the id of an image that was built for a former release; raise RunError where it has gone.
 
     One that was built anew from the same content is said to be, and taken: the tag names the content.
     """
-    name = name_of(project, image)
+    name = name_of(project, stack, image)
     found = daemon.image_id(host, name)
     if found is None:
         raise pulumi.RunError(

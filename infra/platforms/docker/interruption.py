@@ -22,7 +22,8 @@ def warn(host: str, system: System) -> None:
     if found is None or not found["State"]["Running"]:
         return
     joined = [f"{own}{name}" for name in network.plan(system).members.get(gateway.name, ())]
-    reasons = differences(found, gateway, image.name_of(system.project, gateway.workload.image), joined)
+    image_name = image.name_of(system.project, system.stack, gateway.workload.image)
+    reasons = differences(found, gateway, image_name, joined)
     if reasons:
         pulumi.log.warn(message(gateway, reasons))
 

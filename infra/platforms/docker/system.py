@@ -32,7 +32,7 @@ from infra.settings import Settings
 def check(system: System, settings: Settings) -> Former:
     """Return the ids of the images that are not built; raise RunError where one has gone."""
     return {
-        key: image.find(settings.docker_host, system.project, wanted)
+        key: image.find(settings.docker_host, system.project, system.stack, wanted)
         for key, wanted in system.images.items()
         if wanted.digest
     }
