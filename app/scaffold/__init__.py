@@ -21,6 +21,7 @@ from . import (
     outage,
     pages,
     request_id,
+    saml,
     security_headers,
     sessions,
 )
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     pages.init_app(app, settings)
     security_headers.init_app(app, settings)
     app.register_blueprint(home.blueprint)
+    saml.init_app(app, settings)
     wsgi = forwarded.Forwarded(access_log.AccessLog(app.wsgi_app), settings.site_url, settings.gateway_networks)
     app.wsgi_app = request_id.RequestId(wsgi)  # type: ignore[method-assign]
     return app

@@ -32,6 +32,7 @@ Event = Literal[
     "authn_login_lock",
     "authn_login_unlock",
     "authn_logout",
+    "authn_logout_fail",
     "authn_mfa_success",
     "authn_mfa_fail",
     "authn_mfa_lock",

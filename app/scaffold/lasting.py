@@ -41,6 +41,8 @@ CARRIED = (
     Carried("totps", ("id",), "replace"),
     Carried("recovery_codes", ("digest",), "replace"),
     Carried("passkeys", ("id",), "replace"),
+    Carried("consumed_messages", ("issuer", "message_id"), "add"),
+    Carried("saml_certificates", ("entity_id", "fingerprint"), "merge", columns=("last_seen_at", "distrusted_at")),
     Carried("audit_events", ("id",), "add"),
 )  # fmt: skip
 
@@ -48,6 +50,7 @@ CARRIED = (
 DROPPED = (
     "sessions",
     "pending_sign_ins",
+    "saml_transactions",
     "challenges",
     "throttles",
     "break_glass_openings",
@@ -55,4 +58,4 @@ DROPPED = (
 )
 
 # Restored as they were in the backup; `users` is in part carried, and restored in all else.
-RESTORED = ("alembic_version", "schema_steps", "releases")
+RESTORED = ("alembic_version", "schema_steps", "releases", "saml_providers")

@@ -26,6 +26,7 @@ from . import (
 from .database import db
 from .factors import passkeys, recovery_codes, totp
 from .move import Move
+from .saml import tables as saml_tables
 from .settings import Settings
 
 TABLES = (
@@ -44,6 +45,10 @@ TABLES = (
     passkeys.Challenge,
     throttle.Throttle,
     breakglass.Opening,
+    saml_tables.Transaction,
+    saml_tables.ConsumedMessage,
+    saml_tables.Provider,
+    saml_tables.TrustedCertificate,
 )
 
 

@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from .saml import settings as saml_settings
+from .saml.settings import Saml
+
 Environment = Literal["development", "production"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -105,6 +108,7 @@ class Settings:
     migration_lock_timeout: float = 5
     migration_lock_attempts: int = 5
     migration_statement_timeout: float = 900
+    saml: Saml | None = None
 
     @property
     def production(self) -> bool:
@@ -163,8 +167,9 @@ class _Reader:
             return default
         return value
 
-    def boolean(self, name: str) -> bool:
-        value = (self.text(name, "false") or "false").lower()
+    def boolean(self, name: str, *, default: bool = False) -> bool:
+        known = str(default).lower()
+        value = (self.text(name, known) or known).lower()
         if value not in ("true", "false", "1", "0"):
             self.reject(name, repr(value), "true or false")
         return value in ("true", "1")
@@ -373,6 +378,8 @@ def load(environ: Mapping[str, str], *, serving: bool = True) -> Settings:
         "migration_lock_timeout": read.number("MIGRATION_LOCK_TIMEOUT", 5, 0.1, 3600, "seconds"),
         "migration_lock_attempts": read.integer("MIGRATION_LOCK_ATTEMPTS", 5, 1, 100, "attempts"),
         "migration_statement_timeout": read.number("MIGRATION_STATEMENT_TIMEOUT", 900, 1, 86400, "seconds"),
+        # A migration needs none of it, and must not stop for it.
+        "saml": saml_settings.read(read, site_url) if serving else None,
     }
     if read.problems:
         raise SettingsError(read.problems)
