@@ -19,7 +19,7 @@ from infra import attempt, outputs, settings, system
 from infra.bundle import Kept
 from infra.model import System
 from infra.platforms import platform_of
-from infra.platforms.docker import daemon, interruption, leftover
+from infra.platforms.docker import daemon
 from infra.platforms.kubernetes import cluster
 from infra.settings import Settings
 from kubeapi.client import Client
@@ -128,8 +128,10 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
     loop.set_default_executor(executor)
 
     monkeypatch.setattr(daemon, "processors", lambda _host: PROCESSORS)
-    monkeypatch.setattr(leftover, "refuse_a_taken_port", lambda _host, _system: None)
-    monkeypatch.setattr(interruption, "warn", lambda _host, _system: None)
+    # No gateway runs, and nobody has its port.
+    monkeypatch.setattr(daemon, "container", lambda _host, _name: None)
+    monkeypatch.setattr(daemon, "publishers", lambda _host, _port: [])
+    monkeypatch.setattr(daemon, "listened_on", lambda _address, _port: False)
     clients: list[Client] = []
     really_connect = cluster.connect
 

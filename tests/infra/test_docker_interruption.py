@@ -47,17 +47,9 @@ def gateway_of(system: System) -> Service:
 
 def warnings(monkeypatch: pytest.MonkeyPatch, system: System, found: dict[str, Any] | None) -> list[str]:
     """Return what is warned of when the daemon tells this of the gateway's container."""
-    asked: list[str] = []
     said: list[str] = []
-
-    def container(_host: str, name: str) -> dict[str, Any] | None:
-        asked.append(name)
-        return found
-
-    monkeypatch.setattr(daemon, "container", container)
     monkeypatch.setattr(pulumi.log, "warn", said.append)
-    warn("", system)
-    assert asked == ["scaffold-unit-gateway"]
+    warn(system, found)
     return said
 
 
@@ -65,6 +57,24 @@ def test_a_gateway_that_stays_is_not_spoken_of(
     monkeypatch: pytest.MonkeyPatch, described: System, running: dict[str, Any]
 ) -> None:
     assert warnings(monkeypatch, described, running) == []
+
+
+def test_an_update_looks_at_the_gateway_once(
+    run_program: RunProgram, monkeypatch: pytest.MonkeyPatch, running: dict[str, Any]
+) -> None:
+    asked: list[str] = []
+    said: list[str] = []
+    running["Config"]["User"] = "0:0"
+
+    def container(_host: str, name: str) -> dict[str, Any]:
+        asked.append(name)
+        return running
+
+    monkeypatch.setattr(daemon, "container", container)
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    run_program()
+    assert asked == ["scaffold-unit-gateway"]
+    assert len(said) == 1
 
 
 def test_another_image_is_told_with_what_happens_and_what_to_do(

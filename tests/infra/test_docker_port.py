@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 import pulumi
 import pytest
@@ -12,7 +13,6 @@ from infra.platforms.docker.daemon import Publisher
 from tests.infra.conftest import RunProgram
 
 EVERY = "0.0.0.0"  # noqa: S104 - compared, not bound
-refuse = leftover.refuse_a_taken_port
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ refuse = leftover.refuse_a_taken_port
 def test_a_container_is_in_the_way_where_the_addresses_exclude_each_other(
     address: str, addresses: tuple[str, ...], taken: bool
 ) -> None:
-    said = leftover.taken_by(address, [Publisher("other", ("", ""), addresses)])
+    said = leftover.taken_by(address, [Publisher("other", addresses)])
     assert said == ("the container other" if taken else "")
 
 
@@ -58,24 +58,38 @@ def test_only_a_daemon_behind_a_socket_is_on_this_machine(
     assert daemon.is_here(host) is here
 
 
-@pytest.mark.parametrize(
-    ("owner", "preview", "refused"),
-    [(("scaffold", "other"), False, True), (("scaffold", "unit"), False, False), (("scaffold", "other"), True, False)],
-)
-def test_the_update_is_refused_before_anything_is_declared_unless_the_port_is_the_stacks_own(
-    run_program: RunProgram,
-    monkeypatch: pytest.MonkeyPatch,
-    owner: tuple[str, str],
-    preview: bool,
-    refused: bool,
+def test_the_update_is_refused_where_somebody_else_has_the_port_and_a_preview_is_not(
+    run_program: RunProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leftover, "refuse_a_taken_port", refuse)
-    monkeypatch.setattr(daemon, "publishers", lambda _host, _port: [Publisher("theirs", owner, ("127.0.0.1",))])
-    monkeypatch.setattr(daemon, "listened_on", lambda _address, _port: False)
-    if not refused:
-        assert run_program(preview=preview).resources
-        return
+    monkeypatch.setattr(daemon, "publishers", lambda _host, _port: [Publisher("theirs", ("127.0.0.1",))])
+    assert run_program(preview=True).resources
     with pytest.raises(
         pulumi.RunError, match=r"gatewayPort: port 8000 on 127\.0\.0\.1 is taken by the container theirs"
     ):
-        run_program(preview=preview)
+        run_program()
+
+
+def gateway(port: int, *, running: bool = True) -> dict[str, Any]:
+    """Return the stack's own gateway as the daemon tells of it."""
+    bindings = {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}], "9000/tcp": None}
+    return {"State": {"Running": running}, "HostConfig": {"PortBindings": bindings}}
+
+
+@pytest.mark.parametrize(
+    ("present", "asked"),
+    [(gateway(8000), False), (gateway(8001), True), (gateway(8000, running=False), True), (None, True)],
+)
+def test_nobody_is_asked_who_has_the_port_while_the_gateway_has_it(
+    run_program: RunProgram, monkeypatch: pytest.MonkeyPatch, present: dict[str, Any] | None, asked: bool
+) -> None:
+    described = run_program().system
+    assert described
+    ports: list[int] = []
+
+    def publishers(_host: str, port: int) -> list[Publisher]:
+        ports.append(port)
+        return []
+
+    monkeypatch.setattr(daemon, "publishers", publishers)
+    assert leftover.taken_port("", described, present) == ""
+    assert ports == [8000] * asked

@@ -35,23 +35,21 @@ def identity(host: str) -> str:
 
 @dataclass(frozen=True)
 class Publisher:
-    """A running container that publishes a port: its name, its labels' project and stack, and at which addresses."""
+    """A running container that publishes a port: its name, and at which addresses."""
 
     name: str
-    owner: tuple[str, str]
     addresses: tuple[str, ...]
 
 
 def publishers(host: str, port: int) -> list[Publisher]:
     """Return the running containers that publish a port of the daemon's machine; none where it does not say."""
-    row = '{{.Names}}\t{{.Label "scaffold.project"}}\t{{.Label "scaffold.stack"}}\t{{.Ports}}'
-    done = run(host, "container", "ls", "--filter", f"publish={port}/tcp", "--format", row)
+    done = run(host, "container", "ls", "--filter", f"publish={port}/tcp", "--format", "{{.Names}}\t{{.Ports}}")
     found = []
     for line in done.stdout.splitlines() if done.returncode == 0 else ():
-        name, project, stack, ports = line.split("\t")
+        name, _, ports = line.partition("\t")
         published = (each.strip().partition("->")[0].rpartition(":") for each in ports.split(","))
         addresses = tuple(address.strip("[]") for address, _, number in published if number == str(port))
-        found.append(Publisher(name, (project, stack), addresses))
+        found.append(Publisher(name, addresses))
     return found
 
 

@@ -8,19 +8,21 @@ from typing import Any
 import pulumi
 
 from infra.model import Service, System
-from infra.platforms.docker import daemon, image, network, workload
+from infra.platforms.docker import image, network, workload
 
 SECONDS = 6
 """How long nobody is served when no request is in flight: as measured on a busy machine of two processors."""
 
 
-def warn(host: str, system: System) -> None:
-    """Say, in a preview as in an update, what will have the running gateway replaced, and how to lose no request."""
-    gateway = system.service(system.route.gateway)
-    own = f"{system.project}-{system.stack}-"
-    found = daemon.container(host, f"{own}{gateway.name}")
+def warn(system: System, found: Mapping[str, Any] | None) -> None:
+    """Say, in a preview as in an update, what will have the running gateway replaced, and how to lose no request.
+
+    `found` is the gateway's container as the daemon tells of it.
+    """
     if found is None or not found["State"]["Running"]:
         return
+    gateway = system.service(system.route.gateway)
+    own = f"{system.project}-{system.stack}-"
     joined = [f"{own}{name}" for name in network.plan(system).members.get(gateway.name, ())]
     image_name = image.name_of(system.project, system.stack, gateway.workload.image)
     reasons = differences(found, gateway, image_name, joined)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pulumi
 
@@ -13,26 +14,33 @@ from infra.platforms.docker.daemon import Publisher
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
-def refuse_a_taken_port(host: str, system: System) -> None:
-    """Raise RunError where somebody else has the port: the gateway would be gone before Docker says so.
+def taken_port(host: str, system: System, gateway: Mapping[str, Any] | None) -> str:
+    """Say who has the port, where that is somebody else: the gateway would be gone before Docker says so.
 
-    A preview says nothing: it may be made on another machine than the one that the stack runs on.
+    Nobody is asked while the present `gateway`, as the daemon tells of it, has the port itself. A preview says nothing:
+    it may be made on another machine than the one that the stack runs on.
     """
     published = system.service(system.route.gateway).published
-    if published is None or pulumi.runtime.is_dry_run():
-        return
+    if published is None or pulumi.runtime.is_dry_run() or has(gateway, published.port):
+        return ""
     address, port = published.address, published.port
-    publishing = daemon.publishers(host, port)
-    if any(each.owner == (system.project, system.stack) for each in publishing):
-        return
-    taken = taken_by(address, publishing)
+    taken = taken_by(address, daemon.publishers(host, port))
     if not taken and daemon.is_here(host) and daemon.listened_on(address, port):
         taken = "a process of this machine (`ss -ltnp` names it)"
-    if taken:
-        raise pulumi.RunError(
-            f"gatewayPort: port {port} on {address} is taken by {taken}; nothing was changed. "
-            "Stop that, or use another: pulumi config set gatewayPort 8010 (and siteUrl to match)"
-        )
+    if not taken:
+        return ""
+    return (
+        f"gatewayPort: port {port} on {address} is taken by {taken}; nothing was changed. "
+        "Stop that, or use another: pulumi config set gatewayPort 8010 (and siteUrl to match)"
+    )
+
+
+def has(container: Mapping[str, Any] | None, port: int) -> bool:
+    """Return whether a container runs and publishes a port of the machine."""
+    if container is None or not container["State"]["Running"]:
+        return False
+    bindings = (container["HostConfig"].get("PortBindings") or {}).values()
+    return any(each["HostPort"] == str(port) for binding in bindings for each in binding or ())
 
 
 def taken_by(address: str, publishing: Sequence[Publisher]) -> str:

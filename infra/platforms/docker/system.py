@@ -48,14 +48,13 @@ def run(system: System, settings: Settings, former: Former) -> Serving:
         host=host or None,
         opts=pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_update=[moving.refusal()])),
     )
-    try:
-        leftover.refuse_a_taken_port(host, system)
-    except pulumi.RunError as refused:
-        # Said after the provider: a stack that was taken to another daemon hears of that first. Nothing follows.
-        never = provider.id.apply(functools.partial(refuse, refused))
-        return Serving(never, never)
-    interruption.warn(host, system)
     stack = Stack(system.project, system.stack, host, processors, provider, leftover.refusal(host))
+    present = daemon.container(host, stack.object_name(system.route.gateway))
+    if taken := leftover.taken_port(host, system, present):
+        # Said after the provider: a stack that was taken to another daemon hears of that first. Nothing follows.
+        never = provider.id.apply(functools.partial(refuse, taken))
+        return Serving(never, never)
+    interruption.warn(system, present)
     planned = network.plan(system)
     images = image.create(stack, system, former)
     networks = network.create(stack, planned)
@@ -101,9 +100,9 @@ def addresses(system: System) -> dict[str, str]:
     return {"gatewayAddress": f"{address}:{published.port}"}
 
 
-def refuse(why: pulumi.RunError, _: str) -> str:
+def refuse(why: str, _: str) -> str:
     """Fail the update."""
-    raise why
+    raise pulumi.RunError(why)
 
 
 def run_service(
