@@ -139,6 +139,11 @@ class Service:
         if self.flag and not any(PurePosixPath(self.flag).is_relative_to(m.path) for m in self.workload.mounts):
             raise ValueError(f"{self.name}: the flag {self.flag} is below none of its mounts, and would not be kept")
 
+    @property
+    def identity(self) -> str:
+        """The name of the workload as which it is known to what it calls: its own."""
+        return self.name
+
 
 @dataclass(frozen=True)
 class Job:

@@ -95,13 +95,8 @@ def spec(declared: Declared, each: Service | Job) -> Inputs:
         for inputs in declared.objects(kind).values()
         if inputs["metadata"]["labels"][stack.NAME] == each.name
     )
-    assert found["metadata"]["labels"][stack.NAME] == identity(each)
+    assert found["metadata"]["labels"][stack.NAME] == each.identity
     return dict(found["spec"])
-
-
-def identity(each: Service | Job) -> str:
-    """Return the name of the workload as which something is known to what it calls."""
-    return each.identity if isinstance(each, Job) else each.name
 
 
 def told(each: Service | Job, digest: str) -> dict[str, str]:
@@ -428,7 +423,7 @@ def test_what_is_called_outside_is_the_same_on_both(
     for each in described.declared:
         blocks = {
             (peer["ipBlock"]["cidr"], int(port["port"]))
-            for policy in policies(in_cluster, identity(each))
+            for policy in policies(in_cluster, each.identity)
             for rule in policy.get("egress", [])
             for peer in rule.get("to", [])
             if "ipBlock" in peer
@@ -439,8 +434,8 @@ def test_what_is_called_outside_is_the_same_on_both(
 
 def test_names_are_asked_for_by_who_calls_something_and_by_nobody_else(described: System, in_cluster: Declared) -> None:
     for each in described.declared:
-        calls = bool(each.workload.egress) or any(identity(each) in described.callers(s) for s in described.services)
-        rules = [rule for policy in policies(in_cluster, identity(each)) for rule in policy.get("egress", [])]
+        calls = bool(each.workload.egress) or any(each.identity in described.callers(s) for s in described.services)
+        rules = [rule for policy in policies(in_cluster, each.identity) for rule in policy.get("egress", [])]
         anywhere = [rule for rule in rules if not rule.get("to")]
         ports = [{(port["port"], port["protocol"]) for port in rule["ports"]} for rule in anywhere]
         assert ports == ([{(53, "UDP"), (53, "TCP")}] if calls else []), each.name

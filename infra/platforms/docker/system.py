@@ -65,11 +65,10 @@ def run(system: System, settings: Settings, former: Former) -> Serving:
         first = ready.every(started[name] for name in each.after)
         if each.release and isinstance(each, Job):
             first = ready.every([first, tried])
+        joined = [networks[name] for name in planned.members.get(each.identity, ())]
         if isinstance(each, Service):
-            joined = [networks[name] for name in planned.members.get(each.name, ())]
             started[each.name] = run_service(stack, each, images, joined, volumes, first)
         else:
-            joined = [networks[name] for name in planned.members.get(each.identity, ())]
             done = job.create(stack, each, images[each.workload.image.key], joined, volumes, first)
             started[each.name] = ready.job(done)
     moved = switch.describe(system)

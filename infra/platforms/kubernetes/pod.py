@@ -42,7 +42,7 @@ def template(
     flag_volumes, flag_mounts = flag.of_pod(each)
     tmp = {"name": TMP, "emptyDir": {"medium": "Memory", "sizeLimit": f"{workload.limits.tmp}Mi"}}
     spec: Manifest = {
-        "serviceAccountName": each.identity if isinstance(each, Job) else each.name,
+        "serviceAccountName": each.identity,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(workload.user),

@@ -1,4 +1,4 @@
-"""A system as objects of a cluster: namespace, images, policies, then jobs and services in the order that they name."""
+"""A system as objects of a cluster: what everything stands on, then jobs and services in the order that they name."""
 
 from __future__ import annotations
 
@@ -6,25 +6,9 @@ import pulumi
 
 from infra.model import Job, Service, System
 from infra.platforms import Former, Serving, order
-from infra.platforms.kubernetes import (
-    account,
-    edge,
-    files,
-    flag,
-    image,
-    job,
-    network,
-    ready,
-    rollout,
-    serving,
-    stack,
-    volume,
-    workload,
-)
-from infra.platforms.kubernetes.files import Held
-from infra.platforms.kubernetes.pod import Surroundings
+from infra.platforms.kubernetes import edge, flag, ground, job, ready, rollout, serving, stack, workload
+from infra.platforms.kubernetes.ground import Ground
 from infra.platforms.kubernetes.ready import Ready
-from infra.platforms.kubernetes.resource import Object
 from infra.settings import Settings
 
 PATIENT_SECONDS = 120
@@ -38,54 +22,43 @@ def check(system: System, _settings: Settings) -> Former:
 
 def run(system: System, settings: Settings, former: Former) -> Serving:
     """Declare every resource of the system and return what serves."""
-    own = settings.kubernetes
-    places = volume.plan(system)
-    policies = network.plan(system)
+    # An order that cannot be is refused before anything is declared.
     steps = order.of(system)
-    within, namespace = stack.create(system, settings)
-    images = image.create(within, system, settings, former)
-    accounts = account.create(within, system, image.pull_secret(within, own.registry, namespace), namespace)
-    claims = volume.create(within, system, settings, namespace)
-    # Nothing starts before the policies are there: its first second is as closed as every other.
-    guarded = ready.every([namespace, ready.made(*network.create(within, policies, namespace))])
+    on = ground.lay(system, settings, former)
     started: dict[str, Ready] = {}
-    tried = Ready(ids=(system.attempt,))
-    held: dict[str, Held] = {}
-
-    def around(each: Service | Job) -> Surroundings:
-        identity = each.identity if isinstance(each, Job) else each.name
-        if identity not in held:
-            held[identity] = files.create(within, identity, each.workload.files, namespace)
-        return Surroundings(images[each.workload.image.key], held[identity], places)
-
-    def run_job(each: Job, first: Ready) -> Ready:
-        own = ready.made(accounts[each.identity], *claims_of(each))
-        return ready.checked(
-            job.create(within, each, around(each), settings.ready_seconds, ready.every([guarded, own, first]))
-        )
-
-    def claims_of(each: Service | Job) -> list[Object]:
-        return [claims[name] for name in dict.fromkeys(places[m.volume].claim for m in each.workload.mounts) if name]
-
     for each in steps:
         first = ready.every(started[name] for name in each.after)
         if isinstance(each, Job):
-            started[each.name] = run_job(each, ready.every([first, tried]) if each.release else first)
-            continue
-        mounted, flags = claims_of(each), flag.create(within, each, namespace)
-        edge.create(within, system, each, own, namespace)
-        all_first = ready.every([guarded, ready.made(accounts[each.name], *mounted, *flags), first])
-        declared = workload.create(within, system, each, around(each), own.leave_seconds, all_first)
-        workload.keep_running(within, each, namespace)
-        kind = "StatefulSet" if workload.is_stateful(system, each) else "Deployment"
-        checked = rollout.finished(within, kind, each.name, declared, patience(each, settings))
-        started[each.name] = ready.checked(checked, *mounted)
+            started[each.name] = run_job(on, system, settings, each, first)
+        else:
+            started[each.name] = run_service(on, system, settings, each, first)
     ends = ready.every([started[system.route.service], started[system.route.gateway]])
-    confirmed = serving.confirmed(within, system, ends.resources)
+    confirmed = serving.confirmed(on.stack, system, ends.resources)
     for last in order.once_serving(system):
-        run_job(last, Ready((confirmed.apply(lambda _: within.provider),), tried.ids))
+        run_job(on, system, settings, last, Ready((confirmed.apply(lambda _: on.stack.provider),)))
     serves = pulumi.Output.from_input(system.release) if pulumi.runtime.is_dry_run() else confirmed
-    return Serving(serves, images[system.image.key])
+    return Serving(serves, on.images[system.image.key])
+
+
+def run_job(on: Ground, system: System, settings: Settings, each: Job, first: Ready) -> Ready:
+    """Declare a job; one of the release runs again with another attempt at it."""
+    if each.release:
+        first = ready.every([first, Ready(ids=(system.attempt,))])
+    done = job.create(on.stack, each, on.around(each), settings.ready_seconds, ready.every([on.under(each), first]))
+    return ready.checked(done)
+
+
+def run_service(on: Ground, system: System, settings: Settings, each: Service, first: Ready) -> Ready:
+    """Declare a service with what leads to it and what keeps it running, and wait until its pods are ready."""
+    own = settings.kubernetes
+    flags = flag.create(on.stack, each, on.namespace)
+    edge.create(on.stack, system, each, own, on.namespace)
+    all_first = ready.every([on.under(each, *flags), first])
+    declared = workload.create(on.stack, system, each, on.around(each), own.leave_seconds, all_first)
+    workload.keep_running(on.stack, each, on.namespace)
+    kind = "StatefulSet" if workload.is_stateful(system, each) else "Deployment"
+    checked = rollout.finished(on.stack, kind, each.name, declared, patience(each, settings))
+    return ready.checked(checked, *on.claims_of(each))
 
 
 def patience(service: Service, settings: Settings) -> int:
