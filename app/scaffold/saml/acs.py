@@ -37,12 +37,11 @@ def enter(message: str, relay_state: str | None, saml: Saml) -> Entered:
     # No connection is held while the signature is looked at.
     db.session.rollback()
     assertion = verification.verify(data, saml, provider, expected, now())
-    identity = attributes.identity(assertion, saml)
+    identity, profile = attributes.identity(assertion, saml), attributes.profile(assertion, saml)
     about = {"saml_request": expected.request_id, "assertion": assertion.id}
     try:
         transactions.consume(expected.request_id)
         transactions.consume_message(assertion.issuer, assertion.id, assertion.keep_until)
-        profile = attributes.profile(assertion, saml)
         return Entered(path, begin_session(assertion, identity, profile, former, about))
     except Refusal as error:
         db.session.rollback()

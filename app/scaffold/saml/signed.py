@@ -140,14 +140,17 @@ def covered(element: Any) -> Any:
     reference = signature.find("ds:SignedInfo/ds:Reference", NAMESPACES)
     _, canonical = children(reference[0])
     remove(signature)
-    data = etree.tostring(
-        copy,
-        method="c14n",
-        exclusive=True,
-        with_comments=False,
-        with_tail=False,
-        inclusive_ns_prefixes=prefixes_of(canonical) or None,
-    )
+    try:
+        data = etree.tostring(
+            copy,
+            method="c14n",
+            exclusive=True,
+            with_comments=False,
+            with_tail=False,
+            inclusive_ns_prefixes=prefixes_of(canonical) or None,
+        )
+    except etree.C14NError:
+        raise Refusal("canonicalization") from None
     digest = algorithms.DIGESTS[reference.find("ds:DigestMethod", NAMESPACES).get("Algorithm")](data).digest()
     if not hmac.compare_digest(digest, digest_value(reference)):
         raise Refusal("digest")
