@@ -16,6 +16,12 @@ from tests.e2e.site import Site, new_site
 from tests.e2e.visitors import Visitors, assert_all_served, assert_served_or_paged
 
 CANNOT_START = 'raise RuntimeError("this release migrates, but cannot serve")'
+BARE = """
+from scaffold import health
+
+health.blueprint.deferred_functions.pop()
+"""
+"""Takes back what was declared last: /readyz."""
 # Not by a signal: the first process of a container gets none that it sends itself.
 CRASHES = "import os, threading\nthreading.Timer(20, os._exit, [1]).start()"
 FAILS_AFTERWARDS = """
@@ -124,6 +130,23 @@ def test_a_release_that_never_gets_healthy_loses_no_request_and_the_mended_one_g
         assert "job switch failed" in failed.stdout + failed.stderr
         assert json.loads(site.get("/probe/release").body)["release"] == before
         change(site.folder, "mended")
+        site.config("readySeconds", "20")
+        site.up()
+        visitors.wait()
+    assert_all_served(visitors.tally)
+    assert assert_one_release(site) != before
+
+
+def test_an_image_without_readyz_is_given_up_at_once_and_loses_no_request(site: Site) -> None:
+    before = assert_one_release(site)
+    change(site.folder, "bare", BARE)
+    site.config("readySeconds", "300")
+    with Visitors(site) as visitors:
+        failed = site.up(check=False)
+        assert failed.returncode != 0
+        assert "has no /readyz: it answered 404, wanted status 200" in failed.stdout + failed.stderr
+        assert json.loads(site.get("/probe/release").body)["release"] == before
+        change(site.folder, "not bare")
         site.config("readySeconds", "20")
         site.up()
         visitors.wait()

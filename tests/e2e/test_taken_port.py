@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from infra.platforms.docker import daemon
+from infra.platforms.docker import daemon, leftover
 from tests.conftest import LABEL, Docker
 from tests.e2e.site import free_port
 
 
-def test_a_container_that_publishes_a_port_is_found_with_whose_it_is(docker: Docker, run_id: str) -> None:
+def test_a_container_that_publishes_a_port_is_found(docker: Docker, run_id: str) -> None:
     port = free_port()
     name = f"port-{run_id}"
     docker(
-        "run", "--detach", "--name", name, "--label", f"{LABEL}={run_id}", "--label", "scaffold.project=scaffold",
-        "--label", "scaffold.stack=other", "--publish", f"127.0.0.1:{port}:80", "--init", "debian:trixie-slim",
-        "sleep", "60",
+        "run", "--detach", "--name", name, "--label", f"{LABEL}={run_id}", "--publish", f"127.0.0.1:{port}:80",
+        "--init", "debian:trixie-slim", "sleep", "60",
     )  # fmt: skip
-    assert daemon.publishers("", port) == [daemon.Publisher(name, ("scaffold", "other"), ("127.0.0.1",))]
+    assert daemon.publishers("", port) == [daemon.Publisher(name, ("127.0.0.1",))]
+    assert leftover.has(daemon.container("", name), port)
+    assert not leftover.has(daemon.container("", name), port + 1)
     assert daemon.listened_on("127.0.0.1", port)
     docker("rm", "--force", name)
     assert daemon.publishers("", port) == []
+    assert not leftover.has(daemon.container("", name), port)
     assert not daemon.listened_on("127.0.0.1", port)

@@ -11,7 +11,7 @@ from tests.e2e.cutting import kill_at
 from tests.e2e.probed import change, overlay
 from tests.e2e.release import BROKEN_MIGRATION, head_of
 from tests.e2e.site import PROJECT
-from tests.e2e.test_releases import CANNOT_START, FAILS_AFTERWARDS
+from tests.e2e.test_releases import BARE, CANNOT_START, FAILS_AFTERWARDS
 from tests.e2e.visitors import Visitors, assert_all_served
 from tests.kubernetes.cluster import RunningCluster
 from tests.kubernetes.healing import assert_one_release, heal, settle
@@ -133,6 +133,26 @@ def test_a_release_that_never_gets_healthy_loses_no_request_and_the_mended_one_g
         change(site.folder, "mended")
         site.up()
         visitors.wait()
+    assert_all_served(visitors.tally)
+    assert assert_one_release(site) != before
+
+
+def test_an_image_without_readyz_is_given_up_at_once_and_loses_no_request(site: ClusterSite) -> None:
+    before = assert_one_release(site)
+    change(site.folder, "bare", BARE)
+    site.config("readySeconds", "300")
+    try:
+        with Visitors(site, RATE) as visitors:
+            failed = site.up(check=False)
+            assert failed.returncode != 0
+            assert "its image has no /readyz: it answered 404, wanted status 200" in failed.stdout + failed.stderr
+            assert json.loads(site.get("/probe/release").body)["release"] == before
+            change(site.folder, "not bare")
+            site.config("readySeconds", "30")
+            site.up()
+            visitors.wait()
+    finally:
+        site.config("readySeconds", "30")
     assert_all_served(visitors.tally)
     assert assert_one_release(site) != before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,12 +22,12 @@ def of(service: Service, route: Route) -> dict[str, Any]:
     """Return the probes of a service's container."""
     probe = service.probe
     released = service.name == route.service
-    ready = ["bash", "-c", readiness(service, route)] if released else list(probe.command)
+    start, ready = list(probe.alive or probe.command), list(probe.command)
+    if released:
+        start, ready = ["bash", "-c", telling(service, route, start)], ["bash", "-c", readiness(service, route)]
     probes: dict[str, Any] = {
         # The first look comes at once, and so does what follows it: traffic, as soon as there can be any.
-        "startupProbe": asked(
-            probe.alive or probe.command, probe, period=STARTING_SECONDS, failures=starting(service, route)
-        ),
+        "startupProbe": asked(start, probe, period=STARTING_SECONDS, failures=starting(service, route)),
         "readinessProbe": asked(
             ready, probe, period=probe.interval_seconds, failures=probe.retries, extra=WARM_SECONDS if released else 0
         ),
@@ -57,14 +58,19 @@ def starting(service: Service, route: Route) -> int:
 
 
 def readiness(service: Service, route: Route) -> str:
-    """Return the commands that ask a pod of a release whether it is ready, and then for the warm paths.
+    """Return the commands that ask a pod of a release whether it is ready, and then for the warm paths."""
+    told = telling(service, route, service.probe.command)
+    return f"{told}\n{warming(route)}" if route.warm_paths else told
 
-    Where it is not, they say what it answered: the cluster keeps that as an event, which whoever waits can read.
+
+def telling(service: Service, route: Route, command: Sequence[str]) -> str:
+    """Return the commands that probe a pod of a release, and say what it answered where that is not what is wanted.
+
+    The cluster keeps their words as an event, which whoever waits can read.
     """
-    path = service.probe.command[-1]
+    path = command[-1]
     told = f'ask {shlex.quote(path)} && echo "{answered(path, "$status")}"'
-    lines = [asking(service, route), f"{shlex.join(service.probe.command)} || {{ {told}; exit 1; }}"]
-    return "\n".join([*lines, warming(route)] if route.warm_paths else lines)
+    return f"{asking(service, route)}\n{shlex.join(command)} || {{ {told}; exit 1; }}"
 
 
 def warming(route: Route) -> str:

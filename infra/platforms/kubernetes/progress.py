@@ -148,9 +148,9 @@ def lacking(pods: Sequence[Live], events: Sequence[Live]) -> str:
         found = ABSENT.search(str(event.get("message") or "").strip())
         if name and found:
             return (
-                f"pod {name}: its image has no {found[1]}: it answered 404, wanted status 200 and "
-                '{"status": "ready", "release": ...}. Let the app serve it (app/scaffold/health.py does), and update '
-                "again; or run a release that has it: make rollback ARGS=ID (make releases shows them)"
+                f"pod {name}: its image has no {found[1]}: it answered 404, wanted status 200. Let the app serve it "
+                "(app/scaffold/health.py does), and update again; or run a release that has it: make rollback ARGS=ID "
+                "(make releases shows them)"
             )
     return ""
 
