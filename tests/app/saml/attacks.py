@@ -233,7 +233,7 @@ def _(asked: Asked, _url: str) -> str:
     return encoded(signed(replace(said, response_id=said.assertion_id)))
 
 
-@attack("16", "a signature about the whole document, by no id", "signature_reference")
+@attack("16", "a signature about the whole document, by no id", "signature_reference", toolkit=True)
 def _(asked: Asked, _url: str) -> str:
     root = idp.response(said_to(asked))
     assertion = root.find("saml:Assertion", idp.NS)

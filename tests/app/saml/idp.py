@@ -271,7 +271,8 @@ def sign(element: Any, how: How | None = None) -> Any:
     """Sign an element in its document: its signature follows its issuer."""
     how = how or How()
     last = next((a for a in reversed(how.transforms) if "c14n" in a), INCLUSIVE)
-    digest = base64.b64encode(DIGESTS[how.digest](canonical(element, last)).digest()).decode()
+    about = element.getroottree().getroot() if how.uri == "" else element
+    digest = base64.b64encode(DIGESTS[how.digest](canonical(about, last)).digest()).decode()
     uri = f"#{element.get('ID')}" if how.uri is None else how.uri
     transforms = "".join(f'<Transform Algorithm="{a}">{how.transform_content}</Transform>' for a in how.transforms)
     reference = (
