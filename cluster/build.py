@@ -6,20 +6,18 @@ import hashlib
 import os
 import platform
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from offline.install import build_environment
+from setup import gobuild
 from setup.files import digest_of_files, read_text_or_none, write_atomically
+from setup.gobuild import Build
 from setup.problem import Problem
-from setup.processes import Failed, follow, run
 from setup.terminal import Progress
 
 SOURCES = Path(__file__).resolve().parent / "sources"
-BUILD_SECONDS = 3600.0
 ROOM = "6 GB"  # modules, build cache, the linker's work, the programs
 LEAST_BYTES = 2**30  # with everything cached already: the linker's work and the programs
 KUBERNETES = "k8s.io/kubernetes/cmd"
@@ -38,6 +36,11 @@ class Module:
     def folder(self) -> Path:
         """Where its go.mod is."""
         return SOURCES / self.name
+
+    @property
+    def build(self) -> Build:
+        """How its programs are built."""
+        return Build(f"the cluster's programs of {self.name}", self.folder, ROOM, LEAST_BYTES)
 
 
 MODULES = (
@@ -90,23 +93,16 @@ def provide(module: Module, folder: Path, environment: Mapping[str, str], progre
 
     Kubernetes takes 5 to 10 minutes on two cores with nothing cached.
     """
-    go = go_for(module, environment)
+    go = gobuild.find_go(module.build, environment)
     folder.mkdir(parents=True, exist_ok=True)
-    _check_room(folder)
+    gobuild.check_room(module.build, folder)
     stamp = folder / f"{module.name}.source"
     stamp.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".building-") as made:
-        counted = _Counted(module.name, progress)
-        surroundings = build_environment(environment)
-        try:
-            for packages in together(module):
-                target = Path(made) / next(iter(packages)) if len(packages) == 1 else Path(made)
-                follow(
-                    command(module, go, target, list(packages.values())), BUILD_SECONDS, counted.line,
-                    environment=surroundings, folder=module.folder,
-                )  # fmt: skip
-        except Failed as error:
-            raise explained(error, module) from error
+        for packages in together(module):
+            target = Path(made) / next(iter(packages)) if len(packages) == 1 else Path(made)
+            line = command(module, go, target, list(packages.values()))
+            gobuild.perform(module.build, line, environment, progress, module.name)
         for program in module.programs:
             (Path(made) / program).replace(folder / program)
     write_atomically(stamp, digest(module).encode())
@@ -143,75 +139,3 @@ def version_of(module: Module) -> str:
             f"{module.folder / 'go.mod'} does not require {module.version_of}.", "restore the file: git checkout it"
         )
     return found[1]
-
-
-def go_for(module: Module, environment: Mapping[str, str]) -> str:
-    """Return the Go on PATH; raise Problem where there is none, or one too old to fetch a newer one by itself."""
-    program = shutil.which("go", path=environment.get("PATH"))
-    if program is None:
-        raise Problem("There is no Go to build the cluster's programs with.", "install one: apt-get install golang-go")
-    said = run([program, "env", "GOVERSION"], timeout=60, environment={**environment, "GOTOOLCHAIN": "local"}).strip()
-    if tuple(int(number) for number in re.findall(r"\d+", said)[:2]) < (1, 21):
-        raise Problem(
-            f"{program} is {said}; the programs of {module.name} take a newer one, which Go 1.21 fetches by itself.",
-            "install a newer Go: apt-get install golang-1.21-go or later",
-        )
-    return program
-
-
-def explained(error: Failed, module: Module) -> Problem:
-    """Return what a failed build means, with what to do."""
-    words = error.words
-    last = "\n".join(words.splitlines()[-6:])
-    what = f"The cluster's programs of {module.name}"
-    if error.code is None:
-        return Problem(
-            f"{what} were not built within {BUILD_SECONDS / 60:.0f} minutes.", "run it again: what was built is kept"
-        )
-    if "no space left on device" in words:
-        return Problem(
-            f"The disk became full while {module.name} was built:\n{last}",
-            f"free {ROOM}, or set GOCACHE and GOMODCACHE to folders on a larger disk",
-        )
-    if "checksum mismatch" in words or "SECURITY ERROR" in words:
-        return Problem(
-            f"The module mirror delivered something else than cluster/sources/{module.name}/go.sum says:\n{last}",
-            "do not go on; set GOPROXY to a mirror you trust, and run `go clean -modcache`",
-        )
-    if re.search(r"dial tcp|no such host|i/o timeout|connection re|proxyconnect|TLS|x509|: 40[34] |: 5\d\d ", words):
-        return Problem(
-            f"The Go modules of {module.name} could not be fetched:\n{last}",
-            "see that the machine reaches a Go module mirror, and set GOPROXY to it (`go env GOPROXY` shows it)",
-        )
-    return Problem(f"{what} could not be built:\n{last}", f"run it by hand: cd {module.folder} && go build")
-
-
-class _Counted:
-    """Turns go's lines, thousands of them, into a count that a person can watch."""
-
-    def __init__(self, name: str, progress: Progress) -> None:
-        self._name = name
-        self._progress = progress
-        self._modules = 0
-        self._packages = 0
-
-    def line(self, words: str) -> None:
-        if words.startswith("go: downloading "):
-            self._modules += 1
-            if self._modules % 25 == 1:
-                self._progress(f"{self._name}: fetching Go modules: {self._modules}")
-        elif re.fullmatch(r"[\w./~-]+", words):
-            self._packages += 1
-            if self._packages % 50 == 1:
-                self._progress(f"{self._name}: compiling: {self._packages} packages")
-        else:
-            self._progress(words)
-
-
-def _check_room(folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < LEAST_BYTES:
-        raise Problem(
-            f"Building the cluster's programs takes up to {ROOM}; {folder} has {free / 2**30:.1f} GB left.",
-            "free some room, or set SCAFFOLD_CACHE_DIR to a folder on a larger disk",
-        )

@@ -20,6 +20,7 @@ from cluster.api import path_of
 from cluster.keeper import Announcement, announced_from, node_ports, pods_from
 from cluster.layout import Layout
 from cluster.shape import Shape, shape_of, shape_of_tests
+from setup import gobuild
 from setup.places import Places
 from setup.ports import Listener
 from setup.problem import Problem
@@ -255,14 +256,19 @@ def test_programs_are_built_in_one_go_where_their_names_allow_it() -> None:
         ("write: no space left on device", "disk became full", "GOCACHE"),
         ("verifying m@v1: checksum mismatch", "something else than", "GOPROXY"),
         ("dial tcp: lookup mirror: no such host", "could not be fetched", "GOPROXY"),
-        ("undefined: x", "could not be built", "go build"),
+        (
+            "go: download go1.99: toolchain not available",
+            "is wanted for the cluster's programs",
+            "golang.org/toolchain",
+        ),
+        ("undefined: x", "The cluster's programs of node could not be built", "go build"),
     ],
 )
 def test_a_build_that_fails_says_why_and_what_to_do(words: str, cause: str, fix: str) -> None:
-    problem = build.explained(Failed(["go"], 1, words), build.MODULES[0])
+    problem = gobuild.explained(Failed(["go"], 1, words), build.MODULES[0].build)
     assert cause in problem.cause
     assert fix in problem.fix
-    late = build.explained(Failed(["go"], None, ""), build.MODULES[0])
+    late = gobuild.explained(Failed(["go"], None, ""), build.MODULES[0].build)
     assert "60 minutes" in late.cause
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_a_build_is_made_once_and_kept_until_the_modules_change(
     assert go.calls[0].startswith("build -v -mod=readonly -trimpath")
     assert "CGO_ENABLED=0 GOTOOLCHAIN=auto" in go.calls
     assert said[0].startswith("building the Pulumi command line")
-    assert said[1:] == ["fetching Go modules: 1", "compiling the Pulumi command line: 1 packages"]
+    assert said[1:] == ["fetching Go modules: 1", "compiling: 1 packages"]
 
     install.build_cli(target, said.append, go.environment)
     assert len(go.calls) == 2, "the second call found the first one's build"
@@ -138,7 +139,7 @@ def test_no_go_and_an_old_go_are_told_apart(go: GoPlayer, tmp_path: Path) -> Non
 
 def test_a_full_disk_is_noticed_before_the_build(go: GoPlayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go.plays(MAKES)
-    monkeypatch.setattr(install, "LEAST_BYTES", 2**60)
+    monkeypatch.setattr(install, "BUILD", replace(install.BUILD, least_bytes=2**60))
     with pytest.raises(Problem, match="takes up to"):
         install.build_cli(tmp_path / "pulumi", lambda _: None, go.environment)
     assert not go.calls
