@@ -55,6 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
         migration.init_app(app)
         release.init_app(app)
+        saml.add_commands(app)
         return app
     health.init_app(app, settings)
     outage.init_app(app)

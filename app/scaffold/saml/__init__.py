@@ -22,6 +22,13 @@ def init_app(app: Flask, settings: Settings) -> None:
     routes.init_app(app, settings.saml)
 
 
+def add_commands(app: Flask) -> None:
+    """Add `flask saml`, which is there to say what is missing too."""
+    from . import commands
+
+    commands.init_app(app)
+
+
 def goodbye(session: Session) -> Response | None:
     """Return what sends a browser on to the identity provider, to end there too what was just ended here.
 

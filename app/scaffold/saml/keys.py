@@ -6,14 +6,15 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
-SMALLEST_RSA = 2048
+SMALLEST_RSA, NEW_RSA = 2048, 3072
 BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 WANTED_CERTIFICATE = "an X.509 certificate with an RSA key of at least 2048 bits, in PEM or as its base64 alone"
 WANTED_KEY = "an RSA private key of at least 2048 bits in PEM, without a passphrase"
@@ -89,3 +90,19 @@ def belong_together(pem: str, key: str) -> bool:
     private = serialization.load_pem_private_key(key.encode(), password=None)
     form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return public.public_bytes(*form) == private.public_key().public_bytes(*form)
+
+
+def new_pair(name: str, days: int, now: datetime) -> tuple[str, str]:
+    """Return a new private key and its certificate, which the key itself has signed, both in PEM."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=NEW_RSA)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        # Clocks differ: it is good a moment ago already.
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=days))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return private.decode(), made.public_bytes(pem).decode()

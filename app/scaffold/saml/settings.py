@@ -22,8 +22,9 @@ RolesFrom = Literal["roles", "groups", "none"]
 PREFIX = "/auth/login/saml"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 PATH = re.compile(r"/[A-Za-z0-9/._~-]{1,200}")
+SLASHLESS = re.compile(r"https://sts\.windows\.net/[0-9a-fA-F-]{36}")
 ROLE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-LONGEST = 1024
+LONGEST = 255
 
 SOAP = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
 MICROSOFT = "http://schemas.microsoft.com/identity/claims/"
@@ -121,6 +122,8 @@ def parse_entity_id(value: str) -> str:
     """Return an entity id, which is a URI; raise ValueError for anything else."""
     if not urlsplit(value).scheme or len(value) > LONGEST or any(c.isspace() for c in value) or not value.isprintable():
         raise ValueError(f"got {value[:80]!r}; wanted a URI of at most {LONGEST} characters")
+    if SLASHLESS.fullmatch(value):
+        raise ValueError(f"got {value!r}; wanted it with Entra's last slash: {value}/")
     return value
 
 

@@ -16,6 +16,7 @@ from .. import audit
 from ..database import db
 from ..moments import now
 from . import fetch, idp_metadata, tables
+from .findings import Fetched
 from .idp_metadata import Metadata
 from .keys import Certificate
 from .provider import Provider
@@ -48,6 +49,12 @@ def trusted(entity_id: str) -> list[tables.TrustedCertificate]:
     table = tables.TrustedCertificate
     chosen = select(table).where(table.entity_id == entity_id, table.distrusted_at.is_(None), table.ends_at > now())
     return list(db.session.scalars(chosen.order_by(table.first_seen_at, table.fingerprint)))
+
+
+def fetched(saml: Saml) -> Fetched:
+    """Return how the metadata was last found."""
+    stored = db.session.get(tables.Provider, saml.idp_entity_id)
+    return Fetched(stored.fetched_at, stored.problem) if stored else Fetched(None, None)
 
 
 def claim(saml: Saml) -> bool:

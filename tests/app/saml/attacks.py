@@ -24,6 +24,7 @@ XPATH = "http://www.w3.org/TR/1999/REC-xpath-19991116"
 
 # Makes the form's field, for a request, and with the address of a server that nobody must ask.
 Make = Callable[[Asked, str], str]
+Add = Callable[[Make], Make]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Listed:
 
     attacks: list[Attack] = field(default_factory=list)
 
-    def __call__(self, number: str, name: str, reason: str, status: int = 403, *, toolkit: bool = False) -> Any:
+    def __call__(self, number: str, name: str, reason: str, status: int = 403, *, toolkit: bool = False) -> Add:
         """Return what adds a function to the list."""
 
         def add(make: Make) -> Make:
@@ -169,7 +170,9 @@ def _(asked: Asked, _url: str) -> str:
     return encoded(root)
 
 
-@attack("9", "wrapping 5: the signature in another assertion, the signed one after it", "signature_reference", toolkit=True)
+@attack(
+    "9", "wrapping 5: the signature in another assertion, before its own", "signature_reference", toolkit=True
+)
 def _(asked: Asked, _url: str) -> str:
     root = signed(said_to(asked))
     assertion, signature = parts(root)
@@ -316,8 +319,7 @@ def _(asked: Asked, _url: str) -> str:
     return encoded(f'<!DOCTYPE r [<!ENTITY idx "{said.assertion_id}">]>{document}'.encode())
 
 
-@attack("23", "what cannot be canonicalized, with the provider's signature over a digest of nothing", "invalid_signature",
-        toolkit=True)  # fmt: skip
+@attack("23", "what has no canonical form, signed over a digest of nothing", "invalid_signature", toolkit=True)
 def _(asked: Asked, _url: str) -> str:
     root = signed(said_to(asked))
     assertion, signature = parts(root)
@@ -364,7 +366,7 @@ def _(asked: Asked, _url: str) -> str:
 def _(asked: Asked, url: str) -> str:
     style = (
         '<xsl:stylesheet xmlns:xsl="http://www.w3.org/1999/XSL/Transform" version="1.0"><xsl:template match="/">'
-        f'<xsl:copy-of select="document(\'{url}\')"/></xsl:template></xsl:stylesheet>'
+        f"<xsl:copy-of select=\"document('{url}')\"/></xsl:template></xsl:stylesheet>"
     )
     how = How(transforms=(idp.ENVELOPED, XSLT, idp.EXCLUSIVE), transform_content=style)
     return encoded(signed(said_to(asked), how))

@@ -1,4 +1,4 @@
-"""The app with SAML, a browser that keeps its cookies, and guards: nobody is asked outside, and what happened is seen."""
+"""The app with SAML, a browser that keeps its cookies, and guards that see what happened and who was asked."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def count_sessions(app: Flask) -> int:
         return int(db.session.scalar(select(func.count()).select_from(sessions.Row)) or 0)
 
 
-def events(app: Flask, count: int = 1000) -> list[audit.AuditEvent]:
+def events(app: Flask, count: int = 1000) -> list[Any]:
     """Return the newest lines of the audit log, oldest first."""
     with app.app_context(), audit.engine().connect() as connection:
         return list(reversed(audit.newest(connection, count)))

@@ -149,9 +149,7 @@ def test_73_a_request_of_another_time_or_place_is_refused(
     assert count_sessions(app) == 1
 
 
-@pytest.mark.parametrize(
-    "said", [LogoutSaid(name_id="somebody-else"), LogoutSaid(session_indexes=("_another",))]
-)
+@pytest.mark.parametrize("said", [LogoutSaid(name_id="somebody-else"), LogoutSaid(session_indexes=("_another",))])
 def test_74_a_request_about_somebody_else_leaves_this_session(app: Flask, browser: Browser, said: LogoutSaid) -> None:
     browser.sign_in(session_index="_one")
     asks(browser, said)
