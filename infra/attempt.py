@@ -12,7 +12,7 @@ from infra import bundle, history
 from infra.bundle import Bundle, Kept
 from infra.model import System
 from infra.origin import Origin
-from infra.platforms import Serving
+from infra.platforms.contract import Serving
 from infra.settings import Settings
 
 NAME = "attempt"

@@ -11,7 +11,7 @@ import pulumi
 from infra import bundle, history
 from infra.bundle import Bundle, Kept
 from infra.origin import NOWHERE, Origin
-from infra.platforms import Serving
+from infra.platforms.contract import Serving
 from infra.settings import Settings
 
 

@@ -9,7 +9,7 @@ from operate import kept as releases
 from operate import platforms
 from operate import stack as stacks
 from operate.request import Request, prepared
-from operate.status import columns
+from operate.table import columns
 
 if TYPE_CHECKING:
     from infra.bundle import Kept

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 
 from operate.docker.containers import Container, of_stack, reachable, volumes_of
-from operate.down import groups
 from operate.request import Request
+from operate.stopping import groups
 from setup.daemon import Daemon
 
 GRACE_SECONDS = 90

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from operate.docker.containers import Container, none_found, of_stack, reachable
-from operate.logs import no_such_service, wanted_by
+from operate.lines import no_such_service, wanted_by
 from operate.request import Request
 from setup.daemon import Daemon
 

@@ -6,7 +6,7 @@ import time
 
 from operate.docker import logs
 from operate.docker.containers import Container, of_stack, reachable
-from operate.migrate import SERVICE, WAIT_SECONDS, said_of
+from operate.migration import SERVICE, WAIT_SECONDS, said_of
 from operate.request import Request
 from setup.problem import Problem
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from operate.about import about_state
 from operate.docker.containers import Container, of_stack, reachable, volumes_of
 from operate.request import Request
-from operate.status import about_state, columns
+from operate.table import columns
 
 
 def run(request: Request) -> int:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from kubeapi.client import MERGE_PATCH
-from operate.down import groups
 from operate.kubernetes.cluster import SERVICE, Cluster, Object, label_of, name_of, patiently, reached
 from operate.kubernetes.kinds import CLAIM, DEPLOYMENT, STATEFUL_SET, Kind
 from operate.request import Request
+from operate.stopping import groups
 from setup.problem import Problem
 from setup.terminal import Progress
 

@@ -12,7 +12,7 @@ from kubeapi import pods, watch
 from kubeapi.access import KubeconfigError
 from kubeapi.errors import ApiError, UnreachableError
 from operate.kubernetes.cluster import SERVICE, Cluster, Object, label_of, name_of, reached
-from operate.logs import Wanted, no_such_service, wanted_by
+from operate.lines import Wanted, no_such_service, wanted_by
 from operate.request import Request
 from setup.problem import Problem
 

@@ -12,8 +12,8 @@ from kubeapi.errors import ApiError
 from operate.kubernetes import strays
 from operate.kubernetes.cluster import RELEASE, SERVICE, Cluster, Object, label_of, name_of, patiently, reached
 from operate.kubernetes.kinds import DEPLOYMENT, JOB
-from operate.migrate import SERVICE as MIGRATE
-from operate.migrate import WAIT_SECONDS, said_of
+from operate.migration import SERVICE as MIGRATE
+from operate.migration import WAIT_SECONDS, said_of
 from operate.request import Request
 from setup.problem import Problem
 from setup.terminal import Step

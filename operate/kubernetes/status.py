@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kubeapi.pods import troubles
+from operate.about import about_state
 from operate.kubernetes.cluster import RELEASE, SERVICE, Cluster, Object, label_of, name_of, reached
 from operate.kubernetes.kinds import CLAIM, INGRESS, JOB, ROUTE
 from operate.kubernetes.kinds import DEPLOYMENT as DEPLOYMENTS
 from operate.kubernetes.kinds import SERVICE as SERVICES
 from operate.kubernetes.kinds import STATEFUL_SET as STATEFUL_SETS
 from operate.request import Request
-from operate.status import about_state, columns
+from operate.table import columns
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from infra.platforms.kubernetes import stack as of_program
-from operate.down import groups
 from operate.kubernetes import advice, cluster, halted, logs, migrate, remains, status
 from operate.kubernetes.down import Workload, still_there, workload_from
 from operate.kubernetes.kinds import DEPLOYMENT
+from operate.stopping import groups
 from setup.problem import Problem
 
 RELEASE = "app.kubernetes.io/version"

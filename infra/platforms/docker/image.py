@@ -9,7 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.model import Image, System
-from infra.platforms import Former
+from infra.platforms.contract import Former
 from infra.platforms.docker import daemon
 from infra.platforms.docker.stack import Stack
 

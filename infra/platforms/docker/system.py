@@ -9,7 +9,8 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.model import Job, Limits, Service, System, Workload
-from infra.platforms import Former, Serving, order
+from infra.platforms import order
+from infra.platforms.contract import Former, Serving
 from infra.platforms.docker import (
     daemon,
     files,

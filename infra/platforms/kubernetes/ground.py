@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from infra.model import Job, Service, System
-from infra.platforms import Former
+from infra.platforms.contract import Former
 from infra.platforms.kubernetes import account, files, image, network, ready, stack, volume
 from infra.platforms.kubernetes.files import Held
 from infra.platforms.kubernetes.pod import Surroundings

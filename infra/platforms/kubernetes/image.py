@@ -8,7 +8,7 @@ import json
 import pulumi
 
 from infra.model import Image, System
-from infra.platforms import Former
+from infra.platforms.contract import Former
 from infra.platforms.kubernetes import cluster
 from infra.platforms.kubernetes.ready import Ready
 from infra.platforms.kubernetes.resource import Object

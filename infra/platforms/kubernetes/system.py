@@ -5,7 +5,8 @@ from __future__ import annotations
 import pulumi
 
 from infra.model import Job, Service, System
-from infra.platforms import Former, Serving, order
+from infra.platforms import order
+from infra.platforms.contract import Former, Serving
 from infra.platforms.kubernetes import edge, flag, ground, job, ready, rollout, serving, stack, workload
 from infra.platforms.kubernetes.ground import Ground
 from infra.platforms.kubernetes.ready import Ready
