@@ -9,6 +9,7 @@ from flask import Flask
 
 from . import (
     access_log,
+    account,
     audit,
     csrf,
     database,
@@ -16,14 +17,17 @@ from . import (
     forwarded,
     health,
     home,
+    journal,
     logs,
     maintenance,
+    metrics,
     outage,
     pages,
     request_id,
     saml,
     security_headers,
     sessions,
+    signin,
 )
 from .settings import Settings, load
 
@@ -51,10 +55,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     sessions.init_app(app, settings)
     audit.init_app(app, settings)
     if command:
-        from . import migration, release
+        from . import commands, migration, release
 
         migration.init_app(app)
         release.init_app(app)
+        commands.init_app(app)
         saml.add_commands(app)
         return app
     health.init_app(app, settings)
@@ -65,6 +70,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     pages.init_app(app, settings)
     security_headers.init_app(app, settings)
     app.register_blueprint(home.blueprint)
+    signin.init_app(app)
+    account.init_app(app)
+    journal.init_app(app)
+    metrics.init_app(app)
     saml.init_app(app, settings)
     wsgi = forwarded.Forwarded(access_log.AccessLog(app.wsgi_app), settings.site_url, settings.gateway_networks)
     app.wsgi_app = request_id.RequestId(wsgi)  # type: ignore[method-assign]

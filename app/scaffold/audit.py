@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -21,7 +21,7 @@ from . import address, database, request_id
 from .database import Model
 from .moments import Moment, now
 from .settings import Settings
-from .users import Names
+from .users import Names, User
 
 log = structlog.stdlib.get_logger("scaffold.audit")
 
@@ -147,12 +147,27 @@ def engine() -> Engine:
     return found
 
 
-def newest(connection: Connection, count: int, before: int | None = None) -> list[RowMapping]:
+def newest(connection: Connection, count: int, before: int | None = None, event: str | None = None) -> list[RowMapping]:
     """Return the newest rows, newest first; `before` is a number that all of them are below."""
     chosen = select(AuditEvent.__table__).order_by(AuditEvent.id.desc()).limit(count)
     if before is not None:
         chosen = chosen.where(AuditEvent.id < before)
+    if event is not None:
+        chosen = chosen.where(AuditEvent.event == event)
     return list(connection.execute(chosen).mappings())
+
+
+def names(connection: Connection, rows: Sequence[RowMapping]) -> dict[uuid.UUID, str]:
+    """Return what the people are called whom rows are about; whoever is gone has no name."""
+    ids = {row["user_id"] for row in rows if row["user_id"] is not None}
+    found = connection.execute(select(User.id, User.display_name, User.email).where(User.id.in_(ids)))
+    return {user_id: display_name or email or str(user_id) for user_id, display_name, email in found}
+
+
+def of_user(connection: Connection, user_id: uuid.UUID, count: int) -> list[RowMapping]:
+    """Return the newest rows about a user, newest first."""
+    chosen = select(AuditEvent.__table__).where(AuditEvent.user_id == user_id).order_by(AuditEvent.id.desc())
+    return list(connection.execute(chosen.limit(count)).mappings())
 
 
 def broken_at(connection: Connection) -> int | None:

@@ -24,6 +24,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DRIVER = "postgresql+psycopg"
 SHORTEST_KEY = 32
 PRIVATE_NETWORKS = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,::1/128,fc00::/7"
+EVERYWHERE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 NO_RELEASE = "unreleased"
 # What is told about a release is shown to whoever reads the ledger: short words, and nothing that may hold a password.
@@ -94,6 +95,9 @@ class Settings:
     engine_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     debug: bool = False
     password_login_enabled: bool = False
+    password_login_networks: tuple[Network, ...] = EVERYWHERE
+    factor_keys: tuple[str, ...] = field(default=(), repr=False)
+    metrics_token: str | None = field(default=None, repr=False)
     log_level: str = "INFO"
     web_workers: int = 2
     web_threads: int = 8
@@ -323,12 +327,21 @@ def load(environ: Mapping[str, str], *, serving: bool = True) -> Settings:
 
     secret_key = read.text("SECRET_KEY")
     fallbacks = read.parsed("SECRET_KEY_FALLBACKS", read.text("SECRET_KEY_FALLBACKS"), parse_keys, ())
+    factor_key, metrics_token = read.text("FACTOR_KEY"), read.text("METRICS_TOKEN")
+    factor_fallbacks = read.parsed("FACTOR_KEY_FALLBACKS", read.text("FACTOR_KEY_FALLBACKS"), parse_keys, ())
+    given = secret_key is not None
     if secret_key is None:
         if serving and production and not environ.get("SECRET_KEY_FILE"):
             read.reject("SECRET_KEY", "nothing", f"at least {SHORTEST_KEY} random characters; {MAKE_A_KEY}")
         # Made before the workers are forked, so that they agree on it until the next start.
         secret_key = secrets.token_urlsafe(48)
-    for name, key in (("SECRET_KEY", secret_key), *(("SECRET_KEY_FALLBACKS", old) for old in fallbacks)):
+    keys: list[tuple[str, str]] = [
+        *([("FACTOR_KEY", factor_key)] if factor_key else []),
+        *(("FACTOR_KEY_FALLBACKS", old) for old in factor_fallbacks),
+        *([("SECRET_KEY", secret_key)] if given or serving else []),
+        *(("SECRET_KEY_FALLBACKS", old) for old in fallbacks),
+    ]
+    for name, key in (*keys, *([("METRICS_TOKEN", metrics_token)] if metrics_token else [])):
         if production and (weak := weakness(key)):
             read.reject(name, weak, f"at least {SHORTEST_KEY} random characters; {MAKE_A_KEY}")
 
@@ -358,6 +371,12 @@ def load(environ: Mapping[str, str], *, serving: bool = True) -> Settings:
         ),
         "debug": debug,
         "password_login_enabled": password_login,
+        "password_login_networks": read.parsed(
+            "PASSWORD_LOGIN_NETWORKS", read.text("PASSWORD_LOGIN_NETWORKS"), parse_networks, EVERYWHERE
+        ),
+        # The first one encrypts. Without a key of their own, seeds are kept with the site's.
+        "factor_keys": tuple(key for _, key in keys),
+        "metrics_token": metrics_token,
         "log_level": read.choice("LOG_LEVEL", LOG_LEVELS, "INFO"),
         "web_workers": read.integer("WEB_WORKERS", 2, 1, 64, "processes"),
         "web_threads": read.integer("WEB_THREADS", 8, 1, 256, "threads"),

@@ -182,6 +182,7 @@ def make_passwords() -> None:
         "pending_sign_ins",
         sa.Column("digest", sa.LargeBinary, nullable=False),
         *of_user("pending_sign_ins"),
+        sa.Column("factor", sa.String(16)),
         sa.Column("expires_at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("digest", name="pk_pending_sign_ins"),
     )
