@@ -51,8 +51,9 @@ def download() -> Response:
         body = (BLOCK * (size // len(BLOCK) + 1))[:size]
         step = -(-size // max(1, round(seconds * PIECES_A_SECOND)))
         for at in range(0, size, step):
-            yield body[at : at + step]
+            # Before a piece and not after the last one, which would hold up whoever is next on the connection.
             time.sleep(1 / PIECES_A_SECOND)
+            yield body[at : at + step]
 
     headers = {"Content-Length": str(size), "Probe-Release": str(current_app.config["RELEASE"])}
     return Response(pieces(), headers=headers, content_type="application/octet-stream")
