@@ -45,8 +45,8 @@ def certificate(text: str) -> Certificate:
     except (ValueError, binascii.Error, UnsupportedAlgorithm):
         raise ValueError(f"got something that is no certificate; wanted {WANTED_CERTIFICATE}") from None
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size < SMALLEST_RSA:
-        size = f"RSA key of {key.key_size} bits" if isinstance(key, rsa.RSAPublicKey) else "key that is not RSA"
-        raise ValueError(f"got a certificate with an {size}; wanted {WANTED_CERTIFICATE}")
+        size = f"an RSA key of {key.key_size} bits" if isinstance(key, rsa.RSAPublicKey) else "a key that is not RSA"
+        raise ValueError(f"got a certificate with {size}; wanted {WANTED_CERTIFICATE}")
     return Certificate(
         pem=found.public_bytes(serialization.Encoding.PEM).decode(),
         fingerprint=found.fingerprint(hashes.SHA256()).hex(),
@@ -77,8 +77,8 @@ def private_key(text: str) -> str:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError(f"got something that is no such key; wanted {WANTED_KEY}") from None
     if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < SMALLEST_RSA:
-        size = f"RSA key of {key.key_size} bits" if isinstance(key, rsa.RSAPrivateKey) else "key that is not RSA"
-        raise ValueError(f"got an {size}; wanted {WANTED_KEY}")
+        size = f"an RSA key of {key.key_size} bits" if isinstance(key, rsa.RSAPrivateKey) else "a key that is not RSA"
+        raise ValueError(f"got {size}; wanted {WANTED_KEY}")
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()

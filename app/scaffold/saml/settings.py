@@ -112,9 +112,11 @@ def parse_roles(value: str) -> Mapping[str, str]:
 def parse_url(value: str) -> str:
     """Return an https address; raise ValueError for any other, or one that holds a password."""
     parts = urlsplit(value)
+    if parts.username or parts.password:
+        raise ValueError("got an address with a user name in it; wanted an https address without one")
     local = parts.scheme == "http" and parts.hostname in LOCAL_HOSTS
-    if not (parts.scheme == "https" or local) or not parts.hostname or parts.username or parts.fragment:
-        raise ValueError(f"got {value[:200]!r}; wanted an https address, without a user name and without a fragment")
+    if not (parts.scheme == "https" or local) or not parts.hostname or parts.fragment:
+        raise ValueError(f"got {value[:200]!r}; wanted an https address without a fragment")
     return value
 
 
