@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 SHORTEST, LONGEST = 15, 128
 # So much must be left of a password once everything is taken out of it that a guesser tries first.
@@ -19,7 +19,7 @@ sunshine princess princesa prinzessin dragon monkey shadow superman batman spide
 football fussball baseball basketball hockey soccer summer sommer winter spring fruehling autumn herbst
 january february march april june july august september october november december monday tuesday wednesday
 thursday friday saturday sunday michael jennifer jessica ashley charlie daniel thomas robert andrew matthew
-joshua jordan hunter ranger buster killer tigger pepper ginger cookie banana orange cheese chocolate flower
+joshua jordan hunter ranger buster killer pepper ginger cookie banana orange cheese chocolate flower
 butterfly purple silver golden yellow freedom whatever trustno nothing forever friends family mustang ferrari
 porsche mercedes corvette yamaha samsung google facebook microsoft windows apple iphone android linkedin
 twitter youtube instagram liverpool arsenal chelsea barcelona realmadrid juventus bayern dortmund america
@@ -33,7 +33,7 @@ ROWS = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", 
 LIKE = str.maketrans("0134578@$!|€", "oieastbasiie")
 
 
-def weakness(password: str, known: Iterable[str] = ()) -> str | None:
+def weakness(password: str, known: Collection[str] = ()) -> str | None:
     """Say why a password must not be chosen, or None when it may be; `known` is what is known of whoever chooses."""
     if len(password) < SHORTEST:
         return (
@@ -47,7 +47,7 @@ def weakness(password: str, known: Iterable[str] = ()) -> str | None:
     plain = password.casefold()
     if len(set(plain)) < LEFT:
         return "It is made of only a few different characters."
-    if left(plain, known) < LEFT and left(plain.translate(LIKE), known) < LEFT:
+    if min(left(plain, known), left(plain.translate(LIKE), known)) < LEFT:
         return "Most of it is what people try first: common words, names, rows of keys or numbers, or the same again."
     return None
 

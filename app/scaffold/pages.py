@@ -9,9 +9,11 @@ from flask import Flask, Response, request, url_for
 
 from .settings import Settings
 
+EVERYBODYS = ("base.html", "error.html", "home.html")
+
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give the templates their common values, and compile them now rather than in the first answer."""
+    """Give the templates their common values, and compile what everybody sees now rather than in the first answer."""
     static = Path(app.static_folder or "")
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in static.iterdir()}
 
@@ -33,5 +35,6 @@ def init_app(app: Flask, settings: Settings) -> None:
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
-    for name in app.jinja_env.list_templates():
+    # The pages of signing in wait for whoever wants them: a start is to be quick.
+    for name in EVERYBODYS:
         app.jinja_env.get_template(name)
