@@ -20,6 +20,7 @@ from offline.docker.resource import TYPES, ResourceType
 from offline.docker.surface import schema_text
 from offline.plugin.errors import PluginError, abort
 from offline.plugin.log import EngineLog
+from offline.plugin.urn import name_of, type_of
 from offline.plugin.values import UNKNOWN, Properties, Value, decode, encode, reveal_properties
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Check the provider's configuration."""
 
         def answer() -> provider_pb2.CheckResponse:
-            inputs, failures = configuration.check(_name(request.urn), decode(request.news))
+            inputs, failures = configuration.check(name_of(request.urn), decode(request.news))
             return provider_pb2.CheckResponse(inputs=encode(inputs), failures=_failures(failures))
 
         return _answered(context, answer)
@@ -109,11 +110,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
         def answer() -> provider_pb2.CheckResponse:
             olds, news = reveal_properties(decode(request.olds)), reveal_properties(decode(request.news))
-            if _type(request.urn) == native.TOKEN:
+            if type_of(request.urn) == native.TOKEN:
                 return provider_pb2.CheckResponse(inputs=encode(native.check(news, self._log, request.urn)))
             disabled = request.autonaming.mode == provider_pb2.CheckRequest.AutonamingOptions.DISABLE
             naming = Naming(request.autonaming.proposed_name, disabled and request.HasField("autonaming"))
-            checked = check(_kind(request.urn, "Check"), _name(request.urn), olds, news, request.randomSeed, naming)
+            checked = check(_kind(request.urn, "Check"), name_of(request.urn), olds, news, request.randomSeed, naming)
             return provider_pb2.CheckResponse(inputs=encode(checked.inputs), failures=_failures(checked.failures))
 
         return _answered(context, answer)
@@ -123,7 +124,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
         def answer() -> provider_pb2.DiffResponse:
             olds, news = reveal_properties(decode(request.olds)), reveal_properties(decode(request.news))
-            if _type(request.urn) == native.TOKEN:
+            if type_of(request.urn) == native.TOKEN:
                 return _diff_message(native.diff(olds, news), detailed_only=True)
             return _diff_message(diff(_kind(request.urn, "Diff"), olds, news, request.ignoreChanges))
 
@@ -134,7 +135,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
         def answer() -> provider_pb2.CreateResponse:
             inputs = reveal_properties(decode(request.properties))
-            if _type(request.urn) == native.TOKEN:
+            if type_of(request.urn) == native.TOKEN:
                 lives = self._ready()
                 call = lives.call(request.urn, request.timeout)
                 identity, outputs = native.create(call, inputs, lives.auths, preview=request.preview)
@@ -156,7 +157,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
         def answer() -> provider_pb2.ReadResponse:
             prior, inputs = reveal_properties(decode(request.properties)), reveal_properties(decode(request.inputs))
-            if _type(request.urn) == native.TOKEN:
+            if type_of(request.urn) == native.TOKEN:
                 return provider_pb2.ReadResponse(id=request.id, inputs=request.inputs, properties=request.properties)
             kind = _kind(request.urn, "Read")
             lives = self._ready()
@@ -176,7 +177,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
         def answer() -> provider_pb2.UpdateResponse:
             olds, news = reveal_properties(decode(request.olds)), reveal_properties(decode(request.news))
-            if _type(request.urn) == native.TOKEN:
+            if type_of(request.urn) == native.TOKEN:
                 lives = self._ready()
                 call = lives.call(request.urn, request.timeout)
                 _, outputs = native.create(call, news, lives.auths, preview=request.preview)
@@ -203,7 +204,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Remove an object."""
 
         def answer() -> empty_pb2.Empty:
-            if _type(request.urn) != native.TOKEN:
+            if type_of(request.urn) != native.TOKEN:
                 lives = self._ready()
                 state = reveal_properties(decode(request.properties))
                 lives.delete(_kind(request.urn, "Delete"), lives.call(request.urn, request.timeout), request.id, state)
@@ -262,17 +263,8 @@ def _meta_text(found: dict[str, Any]) -> str:
     return json.dumps(found, separators=(",", ":"), sort_keys=True)
 
 
-def _type(urn: str) -> str:
-    """Return a resource's own type, the last one of the chain in its name."""
-    return urn.split("::")[2].split("$")[-1]
-
-
-def _name(urn: str) -> str:
-    return urn.split("::", 3)[-1]
-
-
 def _kind(urn: str, verb: str) -> ResourceType:
-    token = _type(urn)
+    token = type_of(urn)
     if token not in TYPES:
         raise PluginError(
             f"unrecognized resource type ({verb}): {token}. The offline Docker provider has "

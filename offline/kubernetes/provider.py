@@ -20,6 +20,7 @@ from offline.kubernetes.diff import diff
 from offline.kubernetes.spelling import dashed
 from offline.plugin.errors import InitFailedError, PluginError, abort
 from offline.plugin.log import INFO, WARNING, EngineLog
+from offline.plugin.urn import name_of, type_of
 from offline.plugin.values import Properties, decode, encode, reveal_properties
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
         def answer() -> provider_pb2.CheckResponse:
             olds, news = _decoded(request.olds), _decoded(request.news)
-            token = _type(request.urn)
+            token = type_of(request.urn)
             if self._configuration.skip_update_unreachable and not self._reachable():
                 self._log.write(WARNING, SKIPPED, request.urn)
                 return provider_pb2.CheckResponse(inputs=request.olds)
@@ -111,7 +112,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 naming = Autonaming(request.autonaming.proposed_name, int(request.autonaming.mode))
             checked = check(
                 token,
-                request.urn.split("::")[-1],
+                name_of(request.urn),
                 olds,
                 news,
                 request.randomSeed,
@@ -130,7 +131,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
         def answer() -> provider_pb2.DiffResponse:
             old_state, news = _decoded(request.olds), _decoded(request.news)
-            token = _type(request.urn)
+            token = type_of(request.urn)
             found = diff(
                 token,
                 state.inputs_of(old_state),
@@ -179,7 +180,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             old_state, old_inputs = _decoded(request.properties), decode(request.inputs)
             lives = self._ready()
             call = lives.call(request.urn)
-            wanted = {**kinds.named(_type(request.urn)), **reveal_properties(old_inputs)}
+            wanted = {**kinds.named(type_of(request.urn)), **reveal_properties(old_inputs)}
             if self._configuration.skip_update_unreachable and old_state and not self._reachable(request.urn):
                 words = (
                     "configured Kubernetes cluster is unreachable and the `skipUnreachable` option is enabled. "
@@ -240,7 +241,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             lives.delete(
                 lives.call(request.urn, request.timeout),
                 request.id,
-                {**kinds.named(_type(request.urn)), **inputs},
+                {**kinds.named(type_of(request.urn)), **inputs},
                 state.manager_of(old_state, inputs),
                 patch=_is_patch(request.urn),
             )
@@ -350,12 +351,7 @@ def _decoded(struct: struct_pb2.Struct) -> Properties:
 
 
 def _is_patch(urn: str) -> bool:
-    return kinds.is_patch(_type(urn))
-
-
-def _type(urn: str) -> str:
-    """Return a resource's own type, the last one of the chain in its name."""
-    return urn.split("::")[2].split("$")[-1]
+    return kinds.is_patch(type_of(urn))
 
 
 def _failures(complaints: list[tuple[str, str]]) -> list[provider_pb2.CheckFailure]:

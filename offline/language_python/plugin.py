@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,10 +12,10 @@ from typing import IO
 
 from pulumi.runtime.proto import language_pb2
 
+from offline.language_python.ending import interrupt
 from offline.language_python.interpreter import Interpreter, InterpreterError
 
 CHUNK_BYTES = 65536
-GRACE_SECONDS = 5.0
 ANALYZER = "analyzer"
 
 
@@ -54,13 +53,7 @@ class Plugin:
 
     def cancel(self) -> None:
         """Interrupt the plugin; kill it when it is still there five seconds later."""
-        if self._process.poll() is not None:
-            return
-        self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        interrupt(self._process)
 
 
 def arguments(request: language_pb2.RunPluginRequest) -> list[str]:

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from offline.language_python.ending import interrupt
 from offline.language_python.interpreter import Interpreter
 from offline.language_python.runner import ERROR_SHOWN
 
 RUNNER = Path(__file__).with_name("runner.py")
-GRACE_SECONDS = 5.0
 
 
 class Program:
@@ -59,13 +59,7 @@ class Program:
     def cancel(self) -> None:
         """Interrupt the program; kill it when it is still there five seconds later."""
         self._cancelled = True
-        if self._process.poll() is not None:
-            return
-        self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        interrupt(self._process)
 
     def _close_pipe(self) -> None:
         with self._closing:

@@ -8,6 +8,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from offline.plugin.errors import PluginError, abort
+from offline.plugin.urn import type_of
 from offline.plugin.values import UNKNOWN, Properties, Secret, Value, contains_unknown, decode, encode
 from offline.random import VERSION
 from offline.random.difference import difference
@@ -98,7 +99,7 @@ class RandomProvider(provider_pb2_grpc.ResourceProviderServicer):
         if request.properties.fields:
             return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
         if resource.restore is None:
-            kind = request.urn.split("::")[2].rpartition(":")[2]
+            kind = type_of(request.urn).rpartition(":")[2]
             abort(context, PluginError(f"{kind} cannot be imported: its value is not part of any id"))
         try:
             identifier, inputs, drawn = resource.restore(request.id)
@@ -137,7 +138,7 @@ def state(resource: Resource, inputs: Properties, drawn: Properties) -> Properti
 
 
 def _resource(urn: str, context: grpc.ServicerContext) -> Resource:
-    token = urn.split("::")[2].rpartition("$")[2] if urn.count("::") >= 3 else urn
+    token = type_of(urn) if urn.count("::") >= 3 else urn
     found = RESOURCES.get(token)
     if found is None:
         abort(context, PluginError(f"{token} is not a resource of the random provider {VERSION}"))

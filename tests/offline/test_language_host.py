@@ -225,7 +225,7 @@ def test_an_interrupt_ends_the_program_and_the_update(project: Project) -> None:
     update = project.start("up", "--yes", "--skip-preview", "--stack", "dev")
     pids = _pids(project)
     update.send_signal(signal.SIGINT)
-    shown, _ = update.communicate(timeout=20)
+    shown, _ = update.communicate(timeout=60)
     assert update.returncode != 0
     assert "update canceled" in shown
     assert "Traceback" not in shown
