@@ -15,6 +15,7 @@ import grpc
 MAX_MESSAGE_BYTES = 400 * 1024 * 1024  # what the engine itself allows
 THREADS = 64  # a call may wait minutes for a container, so more than the engine's usual 16 at once
 GRACE_SECONDS = 1.0
+NICENESS = 10  # what serves on the same machine goes first; on an idle one this costs nothing
 PARENT_POLL_SECONDS = 1.0
 
 OPTIONS = (
@@ -37,6 +38,7 @@ def serve(servicer_adder: Callable[[grpc.Server], None]) -> None:
     how the engine says that it is done: it kills five seconds later and reports a plugin that "exited prematurely". A
     user's Ctrl-C does not come here, for the engine starts each plugin in a process group of its own.
     """
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
     gone = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: gone.set())
