@@ -12,7 +12,7 @@ gc.disable()
 
 from gunicorn import util  # type: ignore[import-untyped]  # noqa: E402
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]  # noqa: E402
-from scaffold import database, logs, refusal  # noqa: E402
+from scaffold import database, logs, refusal, saml  # noqa: E402
 from scaffold.settings import SettingsError, load  # noqa: E402
 
 
@@ -79,3 +79,4 @@ def post_fork(_server: Any, worker: Any) -> None:
     app = worker.app.wsgi()
     database.forget_connections(app)
     app.extensions["outage"].watch()
+    saml.after_fork(app)

@@ -22,10 +22,18 @@ def content_security_policy(**changed: str) -> str:
     return "; ".join(f"{name} {value}" for name, value in policy.items())
 
 
+def form_targets(settings: Settings) -> str:
+    """Return where forms lead: to this site, and from there to the identity provider, as when somebody signs out.
+
+    Browsers hold the policy against the redirect that answers a form, too.
+    """
+    return " ".join(("'self'", *(settings.saml.origins if settings.saml else ())))
+
+
 def every_answers(settings: Settings) -> dict[str, str]:
     """Return the headers that every response has unless it sets its own."""
     headers = {
-        "Content-Security-Policy": content_security_policy(),
+        "Content-Security-Policy": content_security_policy(form_action=form_targets(settings)),
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "same-origin",

@@ -22,6 +22,12 @@ def init_app(app: Flask, settings: Settings) -> None:
     routes.init_app(app, settings.saml)
 
 
+def after_fork(app: Flask) -> None:
+    """Have metadata fetched in time; must be called after a fork, as threads do not survive one."""
+    if "saml_watch" in app.extensions:
+        app.extensions["saml_watch"].start()
+
+
 def add_commands(app: Flask) -> None:
     """Add `flask saml`, which is there to say what is missing too."""
     from . import commands

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 import urllib.error
 import urllib.request
 from http.client import HTTPException, HTTPMessage
+from pathlib import Path
 from typing import IO
 
 from . import idp_metadata
 
 PATIENCE = 10.0
+# Where the image has the authorities that are trusted; other places are named by SSL_CERT_FILE.
+AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 class Stay(urllib.request.HTTPRedirectHandler):
@@ -22,9 +27,17 @@ class Stay(urllib.request.HTTPRedirectHandler):
         raise urllib.error.HTTPError(req.full_url, code, f"it leads to {newurl[:200]}: set that", headers, fp)
 
 
+def context() -> ssl.SSLContext:
+    """Return how TLS is spoken: with whom the system's authorities, or those of SSL_CERT_FILE, vouch for."""
+    made = ssl.create_default_context()
+    if "SSL_CERT_FILE" not in os.environ and AUTHORITIES.exists():
+        made.load_verify_locations(AUTHORITIES)
+    return made
+
+
 def text(url: str) -> str:
     """Return the document at an address; raise OSError or ValueError with words for whoever looks after this."""
-    opener = urllib.request.build_opener(Stay)
+    opener = urllib.request.build_opener(Stay, urllib.request.HTTPSHandler(context=context()))
     request = urllib.request.Request(url, headers={"Accept": "application/samlmetadata+xml, application/xml"})  # noqa: S310
     try:
         with opener.open(request, timeout=PATIENCE) as answer:

@@ -77,6 +77,12 @@ class Saml:
     roles_from: RolesFrom = "roles"
     roles: Mapping[str, str] = field(default_factory=lambda: ROLES_AS_THEY_ARE)
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Where the identity provider is, as far as settings say it; Entra's metadata is where its pages are."""
+        parts = [urlsplit(url) for url in (self.sso_url, self.slo_url, self.metadata_url) if url]
+        return tuple(dict.fromkeys(f"{part.scheme}://{part.netloc}" for part in parts))
+
 
 # Every name that is known: a mistyped one would otherwise be a check that nobody makes.
 TEXTS = (

@@ -170,9 +170,7 @@ def _(asked: Asked, _url: str) -> str:
     return encoded(root)
 
 
-@attack(
-    "9", "wrapping 5: the signature in another assertion, before its own", "signature_reference", toolkit=True
-)
+@attack("9", "wrapping 5: the signature in another assertion, before its own", "signature_reference", toolkit=True)
 def _(asked: Asked, _url: str) -> str:
     root = signed(said_to(asked))
     assertion, signature = parts(root)

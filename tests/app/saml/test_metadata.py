@@ -97,7 +97,10 @@ def test_a_providers_metadata_is_read_as_the_toolkit_reads_it() -> None:
         (metadata("idp", entity_id="https://evil.example/"), "got metadata of https://evil.example/; wanted that of"),
         (metadata(), "got 0 certificates for signing; wanted 1 to 10"),
         (metadata(*[f"number {n % 11}" for n in range(11)]), "got 11 certificates for signing"),
-        (metadata("idp", sso_url="http://plain.example/"), "got SingleSignOnService at 'http://plain.example/'; wanted"),
+        (
+            metadata("idp", sso_url="http://plain.example/"),
+            "got SingleSignOnService at 'http://plain.example/'; wanted",
+        ),
         (metadata("idp").replace("HTTP-Redirect", "HTTP-POST"), "without a SingleSignOnService for HTTP-Redirect"),
         (metadata("idp").replace("IDPSSODescriptor", "SPSSODescriptor"), "with 0 IDPSSODescriptor elements"),
         ("<!DOCTYPE x>" + metadata("idp"), "got a document type declaration"),
@@ -142,8 +145,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 
     class Answers(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            host.asked.append(self.path)
-            status, headers, body = host.answers[self.path]
+            serving.asked.append(self.path)
+            status, headers, body = serving.answers[self.path]
             self.send_response(status)
             for header, value in headers.items():
                 self.send_header(header, value)
@@ -157,14 +160,14 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "host.crt", tmp_path / "host.key")
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    host = Host(f"https://localhost:{server.server_port}", tmp_path / "host.crt")
-    monkeypatch.setenv("SSL_CERT_FILE", str(host.authority))
+    serving = Host(f"https://localhost:{server.server_port}", tmp_path / "host.crt")
+    monkeypatch.setenv("SSL_CERT_FILE", str(serving.authority))
     for proxy in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
     monkeypatch.setenv("no_proxy", "localhost")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield host
+    yield serving
     server.shutdown()
     thread.join()
     server.server_close()
@@ -236,7 +239,7 @@ def test_the_last_good_copy_serves_while_the_metadata_cannot_be_fetched(
 ) -> None:
     refresh(fetching)
     host.answers["/metadata?appid=1"] = (200, {}, metadata("attacker", entity_id="https://evil.example/").encode())
-    with pytest.raises(ValueError, match="got metadata of https://evil.example/"):
+    with pytest.raises(ValueError, match=r"got metadata of https://evil\.example/"):
         refresh(fetching)
     with running(replace(settings, saml=saml_of(fetching))) as restarted:
         assert enters(restarted, "idp")
@@ -247,7 +250,10 @@ def test_the_last_good_copy_serves_while_the_metadata_cannot_be_fetched(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ((302, {"Location": "https://evil.example/metadata"}, b""), "it leads to https://evil.example/metadata: set that"),
+        (
+            (302, {"Location": "https://evil.example/metadata"}, b""),
+            "it leads to https://evil.example/metadata: set that",
+        ),
         ((404, {}, b""), "answered 404"),
         ((500, {}, b""), "answered 500"),
         ((200, {}, b"\xff\xfe"), "got bytes that are not UTF-8"),
@@ -258,7 +264,7 @@ def test_what_is_fetched_comes_from_that_address_in_good_order_or_not_at_all(
     host: Host, answer: tuple[int, dict[str, str], bytes], words: str
 ) -> None:
     host.answers["/metadata"] = answer
-    with pytest.raises((OSError, ValueError), match="/metadata|got bytes") as caught:
+    with pytest.raises((OSError, ValueError), match=r"/metadata|got bytes") as caught:
         fetch.text(f"{host.url}/metadata")
     assert words in str(caught.value)
 

@@ -65,9 +65,7 @@ def test_an_address_makes_nobody_somebody_else(app: Flask, browser: Browser) -> 
 
 def test_an_identifier_is_the_same_in_either_case(app: Flask, browser: Browser) -> None:
     browser.sign_in()
-    browser_of(app).sign_in(
-        attributes=idp.entras(objectidentifier=idp.PERSON.upper(), tenantid=idp.TENANT.upper())
-    )
+    browser_of(app).sign_in(attributes=idp.entras(objectidentifier=idp.PERSON.upper(), tenantid=idp.TENANT.upper()))
     assert len(people(app)) == 1
 
 

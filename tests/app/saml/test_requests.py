@@ -58,3 +58,9 @@ def test_a_query_in_the_providers_address_is_kept(settings: Settings, saml: Saml
         asked = browser_of(site).begin()
     assert asked.url.startswith(f"{sso_url}&SAMLRequest=")
     assert asked.root.get("Destination") == sso_url
+
+
+def test_forms_may_lead_to_the_provider_and_to_nobody_else(browser: Browser) -> None:
+    """A form's answer may be a redirect to the provider, which browsers hold against the policy too."""
+    policy = browser.get("/").headers["Content-Security-Policy"]
+    assert "form-action 'self' https://login.example.net;" in policy
