@@ -22,6 +22,8 @@ from setup.processes import Failed, hand_over, run
 from setup.terminal import Terminal
 
 ANSWER_SECONDS = 60
+YIELDING = ("nice", "-n", "10")
+"""What serves on the same machine goes first; on an idle one this costs nothing."""
 PASSPHRASE_BYTES = 32
 RELEASE_KEY_BYTES = 32
 
@@ -48,7 +50,7 @@ class Stack:
     def pulumi(self, verb: str, *arguments: str) -> int:
         """Run Pulumi on this terminal with the stack and its file, and return its exit code."""
         # Before the arguments: what follows a `--` among these is taken as it is.
-        command = [str(self.cli), verb, "--stack", self.name, "--config-file", str(self.file), *arguments]
+        command = [*YIELDING, str(self.cli), verb, "--stack", self.name, "--config-file", str(self.file), *arguments]
         return hand_over(command, environment=self.environment, folder=self.places.repository)
 
     def ask(self, *arguments: str, stdin: str | None = None) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from operate.stack import YIELDING
 from tests.conftest import ROOT, run_docker
 
 PROJECT = "scaffold-test"
@@ -83,9 +84,9 @@ class Site:
     def pulumi(
         self, *arguments: str, check: bool = True, timeout: float = UP_SECONDS
     ) -> subprocess.CompletedProcess[str]:
-        """Run the Pulumi CLI on the stack."""
+        """Run the Pulumi CLI on the stack, as the verbs do."""
         done = subprocess.run(
-            [self.environment["SCAFFOLD_PULUMI"], *arguments, "--non-interactive"],
+            [*YIELDING, self.environment["SCAFFOLD_PULUMI"], *arguments, "--non-interactive"],
             cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
         if check:
