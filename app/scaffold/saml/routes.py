@@ -128,8 +128,15 @@ def confirmed(message: logout.Message) -> Answer:
 def refuse(error: Refusal, event: audit.Event) -> Answer:
     """Keep why a message was not taken, and show whoever sent it nothing but a reference."""
     db.session.rollback()
-    audit.record(event, user_id=error.user_id, method="saml", reason=error.reason, detail=error.detail)
+    # What somebody sent is kept as words: a character that the log cannot hold must not keep the line out of it.
+    detail = {name: plain(value) for name, value in error.detail.items()}
+    audit.record(event, user_id=error.user_id, method="saml", reason=error.reason, detail=detail)
     abort(error.status)
+
+
+def plain(value: str) -> str:
+    """Return a text with a mark in place of each character that cannot be shown."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in value)
 
 
 def init_app(app: Flask, saml: Saml) -> None:

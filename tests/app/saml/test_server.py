@@ -20,7 +20,7 @@ from sqlalchemy import func, make_url, select
 from tests.app import conftest
 from tests.app.conftest import Postgres, running
 from tests.app.saml import idp
-from tests.app.saml.conftest import Browser, count_sessions, reasons
+from tests.app.saml.conftest import Browser, count_sessions, events, reasons
 from tests.app.saml.idp import LogoutSaid, encoded, logout_request, pair, query, said_to, signed
 
 POSTS = 20
@@ -75,6 +75,17 @@ def test_somebody_signs_in_at_one_instance_and_is_signed_out_at_another(instance
     assert elsewhere.logout(asked).status_code == 303
     assert elsewhere.logout(asked).status_code == 403
     assert count_sessions(first) == 0
+
+
+def test_what_a_log_cannot_hold_keeps_no_line_out_of_it(instances: tuple[Flask, Flask]) -> None:
+    """PostgreSQL takes no character of number nought, and whoever sends one must not go unnoticed for it."""
+    first, _ = instances
+    browser = Browser(first.test_client(), first)
+    asked = query(logout_request(LogoutSaid())).replace("SigAlg=", "SigAlg=%00%0d%0a%ff")
+    assert browser.logout(asked).status_code == 403
+    found = events(first)[-1]
+    assert found.reason == "signature_algorithm"
+    assert found.detail["algorithm"].startswith("\N{REPLACEMENT CHARACTER}" * 4)
 
 
 def test_what_is_over_is_swept_while_others_do_the_same(instances: tuple[Flask, Flask]) -> None:
