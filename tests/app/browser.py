@@ -68,6 +68,10 @@ class Browser:
         cookie = self.client.get_cookie(SESSION)
         return cookie.value if cookie else None
 
+    def signed_in(self) -> bool:
+        """Tell whether the browser has a session's id."""
+        return self.session is not None
+
     def give_password(self, password: str = PASSWORD, email: str = EMAIL) -> TestResponse:
         """Fill in the first form."""
         self.get("/auth/login/password")

@@ -245,7 +245,16 @@ def site(settings: Settings, postgres: Postgres, migrated: str) -> Iterator[Flas
     with running(replace(settings, database_url=url)) as app:
         app.extensions["urls"] = urls
         yield app
-    postgres.psql("postgres", f"DROP DATABASE {urls.name} WITH (FORCE)")
+
+
+@pytest.fixture
+def trial(settings: Settings, postgres: Postgres, migrated: str) -> Iterator[Flask]:
+    """The app of a trial, where a setting lets passwords in."""
+    urls = postgres.copy(migrated)
+    url = make_url(urls.app).set(host=postgres.address)
+    with running(replace(settings, database_url=url, environment="development", password_login_enabled=True)) as app:
+        app.extensions["urls"] = urls
+        yield app
 
 
 def later(

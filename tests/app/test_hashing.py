@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from scaffold import hashing
@@ -54,7 +55,7 @@ def test_whoever_finds_all_places_taken_is_told_so_at_once() -> None:
 
 def test_hashing_one_after_the_other_leaves_most_of_a_processor_to_others() -> None:
     ours = Hashing()
-    ours.pool = hashing.ThreadPoolExecutor(1)
+    ours.pool = ThreadPoolExecutor(1)
     used: list[float] = []
 
     def work() -> None:

@@ -5,29 +5,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask import Flask
 from scaffold import audit
-from scaffold.settings import Settings
-from sqlalchemy import make_url
 
 from tests.app.browser import EMAIL, PASSWORD, Browser, add_account
-from tests.app.conftest import Postgres, flask, running
-
-
-@pytest.fixture
-def trial(settings: Settings, postgres: Postgres, migrated: str) -> Iterator[Flask]:
-    """The app of a trial, where a setting lets passwords in."""
-    urls = postgres.copy(migrated)
-    url = make_url(urls.app).set(host=postgres.address)
-    with running(replace(settings, database_url=url, environment="development", password_login_enabled=True)) as app:
-        app.extensions["urls"] = urls
-        yield app
-    postgres.psql("postgres", f"DROP DATABASE {urls.name} WITH (FORCE)")
+from tests.app.conftest import Postgres, flask
 
 
 def psql(site: Flask, postgres: Postgres, sql: str) -> str:
@@ -53,18 +38,19 @@ def test_the_pages_of_passwords_are_not_there_unless_they_are_let_in(site: Flask
 def test_somebody_signs_in_for_the_first_time_and_again_and_out(trial: Flask) -> None:
     user_id = add_account(trial)
     browser = Browser(trial)
-    assert browser.get("/account").request.path == "/auth/login"
-    assert "/auth/login/password" in browser.page.text  # type: ignore[union-attr]
+    page = browser.get("/account")
+    assert page.request.path == "/auth/login"
+    assert "/auth/login/password" in page.text
     assert browser.give_password().request.path == "/auth/login/enrol"
-    assert browser.session is None
+    assert not browser.signed_in()
     codes = browser.enrol()
     assert len(set(codes)) == 10
-    assert browser.session
+    assert browser.signed_in()
     page = browser.get("/account")
     assert "On Call" in page.text
     assert "10 recovery codes left" in page.text
     assert browser.post("/auth/logout").request.path == "/"
-    assert browser.session is None
+    assert not browser.signed_in()
     assert browser.get("/account").request.path == "/auth/login"
 
     assert browser.give_password().request.path == "/auth/login/factor"
