@@ -41,6 +41,7 @@ class Browser:
         self.page: TestResponse | None = None
         self.seed = b""
         self.step = 0
+        self.codes: list[str] = []
 
     def get(self, path: str, **headers: str) -> TestResponse:
         """Get a page, following redirects of this site."""
@@ -78,15 +79,19 @@ class Browser:
         return self.post("/auth/login/password", email=email, password=password)
 
     def code(self) -> str:
-        """Return the app's next code that was not given yet; the clock's, or one step ahead of it."""
+        """Return the app's next code that was not given yet: the clock's, then one that is ahead of it.
+
+        A third in half a minute would be too far ahead: recovery codes are good at any time.
+        """
         self.step = max(self.step + 1, totp.step_at(time.time()))
         return totp.code(self.seed, self.step)
 
     def enrol(self, path: str = "/auth/login/enrol") -> list[str]:
         """Read the seed of the page at hand, confirm it, and return the recovery codes that are shown."""
-        self.seed = seed_on(self.page)
+        self.seed, self.step = seed_on(self.page), 0
         answer = self.post(path, code=self.code())
-        return re.findall(r"<li><code>([a-z2-7-]+)</code>", answer.text)
+        self.codes = re.findall(r"<li><code>([a-z2-7-]+)</code>", answer.text) or self.codes
+        return list(self.codes)
 
     def sign_in(self, password: str = PASSWORD, email: str = EMAIL) -> list[str]:
         """Sign in for the first time, with a new app, and return the recovery codes."""

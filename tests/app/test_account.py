@@ -40,7 +40,7 @@ def another(trial: Flask, owner: Browser) -> Browser:
     """Return another browser in which the same person is signed in."""
     browser = Browser(trial, "203.0.113.7")
     browser.give_password()
-    browser.post("/auth/login/factor", code=owner.code())
+    browser.post("/auth/login/factor", code=owner.codes.pop())
     assert browser.signed_in()
     return browser
 
@@ -94,7 +94,7 @@ def test_what_signs_somebody_in_is_changed_only_after_showing_who_one_is(
     before = owner.session
     assert owner.get(path).request.path == "/account/prove"
     for fields in (
-        {"password": "wrong password of somebody", "code": owner.code()},
+        {"password": "wrong password of somebody", "code": owner.codes.pop()},
         {"password": PASSWORD, "code": "000000"},
         {"password": PASSWORD, "credential": "{}"},
         {"password": PASSWORD},
@@ -104,7 +104,7 @@ def test_what_signs_somebody_in_is_changed_only_after_showing_who_one_is(
         assert answer.status_code in (403, 429), fields
         psql(trial, postgres, "DELETE FROM throttles")
         owner.get(path)
-    assert owner.post("/account/prove", password=PASSWORD, code=owner.code()).request.path == path
+    assert owner.post("/account/prove", password=PASSWORD, code=owner.codes.pop()).request.path == path
     assert owner.session != before, "a session that may do more has a new id"
 
 
