@@ -23,7 +23,22 @@ from infra import values
 PROJECT_FILE = Path(__file__).resolve().parent.parent / "Pulumi.yaml"
 # The one in C, where PyYAML has it: every update reads the file, for 30 ms with the other one.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-SECRETS = frozenset({"databaseOwnerUrl", "databaseUrl", "imageRegistryPassword", "releaseKey", "secretKey", "tlsKey"})
+SECRETS = frozenset(
+    {
+        "databaseOwnerUrl",
+        "databaseUrl",
+        "factorKey",
+        "factorKeyFallbacks",
+        "imageRegistryPassword",
+        "metricsToken",
+        "releaseKey",
+        "samlSpPrivateKey",
+        "samlSpPrivateKeyOld",
+        "secretKey",
+        "secretKeyFallbacks",
+        "tlsKey",
+    }
+)
 """Settings that are set with --secret; Pulumi's own mark for them allows no default, so each would have to be set."""
 
 ONLY_ON = {
@@ -111,6 +126,28 @@ class Patience:
 
 
 @dataclass(frozen=True)
+class Saml:
+    """How people sign in through an identity provider; the texts are the app's own settings, by their names there."""
+
+    idp_entity_id: str
+    texts: Mapping[str, str]
+    documents: Mapping[str, str]
+    private_key: ConfiguredSecret | None
+    private_key_old: ConfiguredSecret | None
+    metadata_url: str
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Secrets of the app that are configured, or not there."""
+
+    secret_key_fallbacks: ConfiguredSecret | None
+    factor_key: ConfiguredSecret | None
+    factor_key_fallbacks: ConfiguredSecret | None
+    metrics_token: ConfiguredSecret | None
+
+
+@dataclass(frozen=True)
 class KubernetesSettings:
     """What only a stack on Kubernetes can set; storage in GiB."""
 
@@ -155,6 +192,9 @@ class Settings:
     log_level: str
     debug: bool
     password_login_enabled: bool
+    password_login_networks: tuple[str, ...]
+    saml: Saml
+    keys: Keys
     psycopg: str
     sqlalchemy_engine_options: str
     managed_database: ManagedDatabase | None
@@ -236,6 +276,9 @@ def read(given: Mapping[str, str]) -> Settings:
         log_level=reader.one_of("logLevel", "debug", "info", "warning", "error"),
         debug=reader.truth("debug"),
         password_login_enabled=reader.truth("passwordLoginEnabled"),
+        password_login_networks=reader.each("passwordLoginNetworks", values.network),
+        saml=reader.saml(),
+        keys=reader.keys(),
         psycopg=reader.one_of("psycopg", "binary", "c"),
         sqlalchemy_engine_options=reader.checked("sqlalchemyEngineOptions", values.json_object),
         managed_database=reader.managed_database(),
@@ -375,6 +418,93 @@ class Reader:
             return None
         place = urlsplit(self.text("databaseUrl"))
         return ManagedDatabase(url, owner, place.hostname or "", values.port_or_none(place) or 5432)
+
+    def keys(self) -> Keys:
+        """Return the app's configured secrets beside its key."""
+        return Keys(
+            secret_key_fallbacks=self.secret("secretKeyFallbacks", values.long_secrets),
+            factor_key=self.secret("factorKey", values.long_secret),
+            factor_key_fallbacks=self.secret("factorKeyFallbacks", values.long_secrets),
+            metrics_token=self.secret("metricsToken", values.long_secret),
+        )
+
+    def saml(self) -> Saml:
+        """Return how people sign in through an identity provider; what goes together is there together."""
+        found = Saml(
+            idp_entity_id=self.checked("samlIdpEntityId", values.entity_id_or_nothing),
+            texts={
+                "SAML_IDP_SLO_URL": self.checked("samlIdpSloUrl", values.https_url_or_nothing),
+                "SAML_IDP_SSO_URL": self.checked("samlIdpSsoUrl", values.https_url_or_nothing),
+                "SAML_REQUIRE_MFA": str(self.truth("samlRequireMfa")).lower(),
+                "SAML_ROLES": self.checked("samlRoles", values.json_object),
+                "SAML_ROLES_FROM": self.one_of("samlRolesFrom", "roles", "groups", "none"),
+                "SAML_SIGN_AUTHN_REQUESTS": str(self.truth("samlSignAuthnRequests")).lower(),
+                "SAML_SP_ENTITY_ID": self.checked("samlSpEntityId", values.entity_id_or_nothing),
+                "SAML_SP_NAMEID_FORMAT": self.one_of(
+                    "samlNameIdFormat", "persistent", "emailAddress", "unspecified", "transient"
+                ),
+                "SAML_USER_KEY": self.one_of("samlUserKey", "claims", "name-id"),
+                "SAML_WANT_ASSERTION_ENCRYPTED": str(self.truth("samlWantAssertionEncrypted")).lower(),
+                "SAML_WANT_ASSERTION_SIGNED": str(self.truth("samlWantAssertionSigned")).lower(),
+                "SAML_WANT_RESPONSE_SIGNED": str(self.truth("samlWantResponseSigned")).lower(),
+                **self.attributes(),
+            },
+            documents={
+                "SAML_IDP_METADATA": self.text("samlIdpMetadata"),
+                "SAML_IDP_X509_CERTS": self.checked("samlIdpCertificates", values.certificate),
+                "SAML_SP_X509_CERT": self.checked("samlSpCertificate", values.certificate),
+                "SAML_SP_X509_CERT_NEW": self.checked("samlSpCertificateNew", values.certificate),
+            },
+            private_key=self.secret("samlSpPrivateKey", values.private_key),
+            private_key_old=self.secret("samlSpPrivateKeyOld", values.private_key),
+            metadata_url=self.checked("samlIdpMetadataUrl", values.https_url_or_nothing),
+        )
+        self.refuse_half_of_saml(found)
+        return found
+
+    def attributes(self) -> dict[str, str]:
+        """Return by which names the identity provider sends what, as the app's settings."""
+        before = len(self.problems)
+        text = self.checked("samlAttributes", values.attribute_names)
+        names = json.loads(text or "{}") if len(self.problems) == before else {}
+        return {f"SAML_ATTRIBUTE_{claim.upper()}": name for claim, name in sorted(names.items())}
+
+    def refuse_half_of_saml(self, saml: Saml) -> None:
+        """Keep a problem for each setting of SAML without which others mean nothing."""
+        given = [
+            key for key in sorted(self.given) if key.startswith("saml") and self.raw(key) != schema()[key]["default"]
+        ]
+        if not given:
+            return
+
+        def missing(key: str, why: str) -> None:
+            self.problems.append(f"{key}: not set, though {why}. Set it: {setting(key)}")
+
+        if not saml.idp_entity_id:
+            missing("samlIdpEntityId", f"{given[0]} is; nobody signs in by SAML without an identity provider")
+        elif not saml.metadata_url and not saml.documents["SAML_IDP_METADATA"]:
+            for key, known in (
+                ("samlIdpSsoUrl", saml.texts["SAML_IDP_SSO_URL"]),
+                ("samlIdpCertificates", saml.documents["SAML_IDP_X509_CERTS"]),
+            ):
+                if not known:
+                    missing(key, "samlIdpEntityId is, and neither samlIdpMetadataUrl nor samlIdpMetadata")
+        certificate = saml.documents["SAML_SP_X509_CERT"]
+        for key, held, other, also in (
+            ("samlSpCertificate", certificate, "samlSpPrivateKey", saml.private_key),
+            ("samlSpPrivateKey", saml.private_key, "samlSpCertificate", certificate),
+            ("samlSpCertificate", certificate, "samlSpCertificateNew", saml.documents["SAML_SP_X509_CERT_NEW"]),
+            ("samlSpPrivateKey", saml.private_key, "samlSpPrivateKeyOld", saml.private_key_old),
+            ("samlSpPrivateKey", saml.private_key, "samlSignAuthnRequests", self.truth("samlSignAuthnRequests")),
+            (
+                "samlSpPrivateKey",
+                saml.private_key,
+                "samlWantAssertionEncrypted",
+                self.truth("samlWantAssertionEncrypted"),
+            ),
+        ):
+            if also and not held:
+                missing(key, f"{other} is")
 
     def kubernetes(self) -> KubernetesSettings:
         """Return what only a stack on Kubernetes can set."""

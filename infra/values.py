@@ -109,6 +109,51 @@ def long_secret(value: str) -> str:
     return value
 
 
+def long_secrets(value: str) -> str:
+    """Check a list of such keys in JSON."""
+    try:
+        keys = json.loads(value)
+    except ValueError:
+        keys = None
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
+        raise ValueError('a JSON list of keys, such as ["…","…"]')
+    for key in keys:
+        long_secret(key)
+    return json.dumps(keys, separators=(",", ":"))
+
+
+def https_url_or_nothing(value: str) -> str:
+    """Check an address of an identity provider, or nothing; in the clear only on this machine."""
+    place = urlsplit(value)
+    local = place.scheme == "http" and place.hostname in ("localhost", "127.0.0.1")
+    shaped = (place.scheme == "https" or local) and place.hostname and place.username is None and not place.fragment
+    if value and (not shaped or port_or_none(place) == 0 or any(character.isspace() for character in value)):
+        raise ValueError("an https:// address without user or fragment, or nothing")
+    return value
+
+
+def entity_id_or_nothing(value: str) -> str:
+    """Check the id of a party of SAML, which is a URI, or nothing."""
+    if not value:
+        return value
+    if not urlsplit(value).scheme or len(value) > 255 or not value.isprintable() or " " in value:
+        raise ValueError("a URI of at most 255 characters, such as https://sts.windows.net/TENANT/, or nothing")
+    if re.fullmatch(r"https://sts\.windows\.net/[0-9a-fA-F-]{36}", value):
+        raise ValueError(f"it with Entra's last slash: {value}/")
+    return value
+
+
+CLAIMS = ("tenant", "object_id", "email", "given_name", "surname", "name", "display_name", "roles", "groups")
+
+
+def attribute_names(value: str) -> str:
+    """Check a JSON object of what an identity provider calls which claim, or nothing."""
+    names = json.loads(json_object(value) or "{}")
+    if not all(claim in CLAIMS and isinstance(name, str) and name.strip() for claim, name in names.items()):
+        raise ValueError(f"a JSON object of names by claim, of {', '.join(CLAIMS)}")
+    return json_object(value)
+
+
 def release_or_nothing(value: str) -> str:
     """Check the id of a release, or nothing."""
     if value and not re.fullmatch(r"[0-9a-f]{10}", value):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from infra import database, images, maintenance, release
+from infra import database, images, maintenance, release, saml
 from infra.bundle import Bundle
-from infra.model import Egress, Job, Limits, Probe, Service, Workload
+from infra.model import FILES, Egress, Job, Limits, Probe, Service, Workload
 from infra.origin import Origin
 from infra.pin import Downgrade
-from infra.secrets import Secrets
+from infra.secrets import Secrets, configured
 from infra.settings import Patience, Settings
 
 NAME = "web"
@@ -31,6 +31,8 @@ SECONDS_BEYOND_DRAINING = 5
 def workload(settings: Settings, secrets: Secrets) -> Workload:
     """Describe the app as it serves, not yet told its release."""
     database_url = database.app_url(settings, secrets)
+    networks = ",".join(settings.password_login_networks)
+    keys = {name.upper(): key for name, key in vars(settings.keys).items() if key}
     return Workload(
         image=images.app(settings),
         user=USER,
@@ -44,13 +46,18 @@ def workload(settings: Settings, secrets: Secrets) -> Workload:
             "SECRET_KEY_FILE": "/run/files/secret-key",
             "WEB_THREADS": str(settings.web_threads),
             "WEB_WORKERS": str(settings.web_workers),
+            **({"PASSWORD_LOGIN_NETWORKS": networks} if networks else {}),
+            **{f"{name}_FILE": f"{FILES}/{saml.file_name(name)}" for name in keys},
+            **saml.environment(settings.saml),
         },
         files=(
             maintenance.page(settings),
             database.secret_file("secret-key", secrets.secret_key),
             database.secret_file("database-url", database_url),
+            *(database.secret_file(saml.file_name(name), configured(key)) for name, key in keys.items()),
+            *saml.files(settings.saml),
         ),
-        egress=egress(settings),
+        egress=(*egress(settings), *saml.egress(settings.saml)),
     )
 
 
