@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import pulumi
@@ -10,7 +11,10 @@ import pulumi_random
 from infra.settings import ConfiguredSecret, Settings
 
 PASSWORD_LENGTH = 32
+KEY_LENGTH = 64
 SLOTS = ("app_a", "app_b")
+KEY_SLOTS = 3
+"""One for the key in use, one for the key before it and one for the next."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,19 @@ class Secret:
 
 
 @dataclass(frozen=True)
+class Key:
+    """A key in use, and in a JSON list those that it was or will be: what they signed or sealed is taken too."""
+
+    current: Secret
+    others: Secret | None
+
+
+@dataclass(frozen=True)
 class Secrets:
     """What the parts need to keep to themselves; role passwords only where this stack runs the database."""
 
-    secret_key: Secret
+    secret_key: Key
+    factor_key: Key
     owner_password: Secret
     app_passwords: dict[str, Secret]
     app_slot: str
@@ -33,10 +46,10 @@ class Secrets:
 
 def of(settings: Settings) -> Secrets:
     """Take the configured secrets and generate the others."""
-    key = settings.secret_key
-    version = settings.database_password_version
+    keys, version = settings.keys, settings.database_password_version
     return Secrets(
-        secret_key=configured(key) if key else generated("secret-key", settings.secret_key_version, 64),
+        secret_key=key("secret-key", settings.secret_key_version, settings.secret_key, keys.secret_key_fallbacks),
+        factor_key=key("factor-key", settings.factor_key_version, keys.factor_key, keys.factor_key_fallbacks),
         owner_password=generated("database-owner", 1, PASSWORD_LENGTH),
         app_passwords={
             slot: generated(f"database-{slot}", slot_version(slot, version), PASSWORD_LENGTH) for slot in SLOTS
@@ -48,6 +61,29 @@ def of(settings: Settings) -> Secrets:
 def configured(secret: ConfiguredSecret) -> Secret:
     """Take a secret from the stack's configuration, marked so that the state holds it encrypted."""
     return Secret(pulumi.Output.secret(secret.value), secret.fingerprint)
+
+
+def key(name: str, version: int, own: ConfiguredSecret | None, own_others: ConfiguredSecret | None) -> Key:
+    """Take a configured key and those it was before, or generate it with its neighbours.
+
+    The next one is handed out with the one in use: while a release with a new version comes, the one before it already
+    takes what the new one signs.
+    """
+    if own:
+        return Key(configured(own), configured(own_others) if own_others else None)
+    around = [each for each in (version + 1, version - 1) if each > 0]
+    others = [generated(key_slot(name, each), each, KEY_LENGTH) for each in around]
+    values = pulumi.Output.all(*(other.value for other in others)).apply(json.dumps)
+    return Key(
+        generated(key_slot(name, version), version, KEY_LENGTH),
+        Secret(pulumi.Output.secret(values), "+".join(other.fingerprint for other in others)),
+    )
+
+
+def key_slot(name: str, version: int) -> str:
+    """Return which of its resources holds a version of a key: they take turns, so that its neighbours stay."""
+    slot = (version - 1) % KEY_SLOTS + 1
+    return name if slot == 1 else f"{name}-{slot}"
 
 
 def active_slot(version: int) -> str:

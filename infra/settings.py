@@ -139,12 +139,11 @@ class Saml:
 
 @dataclass(frozen=True)
 class Keys:
-    """Secrets of the app that are configured, or not there."""
+    """Keys of the app that are configured beside its own; without one, what is needed is generated."""
 
     secret_key_fallbacks: ConfiguredSecret | None
     factor_key: ConfiguredSecret | None
     factor_key_fallbacks: ConfiguredSecret | None
-    metrics_token: ConfiguredSecret | None
 
 
 @dataclass(frozen=True)
@@ -195,6 +194,8 @@ class Settings:
     password_login_networks: tuple[str, ...]
     saml: Saml
     keys: Keys
+    factor_key_version: int
+    metrics_token: ConfiguredSecret | None
     psycopg: str
     sqlalchemy_engine_options: str
     managed_database: ManagedDatabase | None
@@ -279,6 +280,8 @@ def read(given: Mapping[str, str]) -> Settings:
         password_login_networks=reader.each("passwordLoginNetworks", values.network),
         saml=reader.saml(),
         keys=reader.keys(),
+        factor_key_version=reader.whole("factorKeyVersion", 1, 1000000),
+        metrics_token=reader.secret("metricsToken", values.long_secret),
         psycopg=reader.one_of("psycopg", "binary", "c"),
         sqlalchemy_engine_options=reader.checked("sqlalchemyEngineOptions", values.json_object),
         managed_database=reader.managed_database(),
@@ -420,12 +423,17 @@ class Reader:
         return ManagedDatabase(url, owner, place.hostname or "", values.port_or_none(place) or 5432)
 
     def keys(self) -> Keys:
-        """Return the app's configured secrets beside its key."""
+        """Return the app's configured keys; one that a key was before is nothing without that."""
+        for others, own in (("secretKeyFallbacks", "secretKey"), ("factorKeyFallbacks", "factorKey")):
+            if self.text(others) and not self.text(own):
+                self.problems.append(
+                    f"{others}: set without {own}: a generated key brings those it was. "
+                    f"Set it: {setting(own)}, or remove this one: pulumi config rm {others}"
+                )
         return Keys(
             secret_key_fallbacks=self.secret("secretKeyFallbacks", values.long_secrets),
             factor_key=self.secret("factorKey", values.long_secret),
             factor_key_fallbacks=self.secret("factorKeyFallbacks", values.long_secrets),
-            metrics_token=self.secret("metricsToken", values.long_secret),
         )
 
     def saml(self) -> Saml:

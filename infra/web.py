@@ -10,7 +10,7 @@ from infra.bundle import Bundle
 from infra.model import FILES, Egress, Job, Limits, Probe, Service, Workload
 from infra.origin import Origin
 from infra.pin import Downgrade
-from infra.secrets import Secrets, configured
+from infra.secrets import Secret, Secrets, configured
 from infra.settings import Patience, Settings
 
 NAME = "web"
@@ -32,7 +32,7 @@ def workload(settings: Settings, secrets: Secrets) -> Workload:
     """Describe the app as it serves, not yet told its release."""
     database_url = database.app_url(settings, secrets)
     networks = ",".join(settings.password_login_networks)
-    keys = {name.upper(): key for name, key in vars(settings.keys).items() if key}
+    keys = keys_of(settings, secrets)
     return Workload(
         image=images.app(settings),
         user=USER,
@@ -43,7 +43,6 @@ def workload(settings: Settings, secrets: Secrets) -> Workload:
             "DEBUG": str(settings.debug).lower(),
             "MAINTENANCE_PAGE_FILE": "/run/files/maintenance.html",
             "PASSWORD_LOGIN_ENABLED": str(settings.password_login_enabled).lower(),
-            "SECRET_KEY_FILE": "/run/files/secret-key",
             "WEB_THREADS": str(settings.web_threads),
             "WEB_WORKERS": str(settings.web_workers),
             **({"PASSWORD_LOGIN_NETWORKS": networks} if networks else {}),
@@ -52,13 +51,24 @@ def workload(settings: Settings, secrets: Secrets) -> Workload:
         },
         files=(
             maintenance.page(settings),
-            database.secret_file("secret-key", secrets.secret_key),
             database.secret_file("database-url", database_url),
-            *(database.secret_file(saml.file_name(name), configured(key)) for name, key in keys.items()),
+            *(database.secret_file(saml.file_name(name), key) for name, key in keys.items()),
             *saml.files(settings.saml),
         ),
         egress=(*egress(settings), *saml.egress(settings.saml)),
     )
+
+
+def keys_of(settings: Settings, secrets: Secrets) -> dict[str, Secret]:
+    """Return the app's secrets by the names of its settings."""
+    found = {
+        "FACTOR_KEY": secrets.factor_key.current,
+        "FACTOR_KEY_FALLBACKS": secrets.factor_key.others,
+        "METRICS_TOKEN": configured(settings.metrics_token) if settings.metrics_token else None,
+        "SECRET_KEY": secrets.secret_key.current,
+        "SECRET_KEY_FALLBACKS": secrets.secret_key.others,
+    }
+    return {name: key for name, key in found.items() if key}
 
 
 def migration(settings: Settings, secrets: Secrets) -> Workload:

@@ -109,13 +109,3 @@ def test_a_private_key_is_never_repeated() -> None:
     told = " ".join(problems(PROVIDER | OWN_KEY | {"samlSpPrivateKey": "hunter2-hunter2-hunter2"}))
     assert "samlSpPrivateKey" in told
     assert "hunter2" not in told
-
-
-def test_keys_that_the_app_had_before_are_a_list_of_long_ones() -> None:
-    long = "k3y-0123456789-abcdefghijklmnopqrstuvwxyz"
-    configured = read(DEVELOPMENT | {"secretKeyFallbacks": f'["{long}"]', "releaseKey": RELEASE_KEY})
-    assert configured.keys.secret_key_fallbacks is not None
-    assert any(
-        "secretKeyFallbacks" in each for each in problems({"secretKeyFallbacks": long, "releaseKey": RELEASE_KEY})
-    )
-    assert any("secretKeyFallbacks" in each for each in problems({"secretKeyFallbacks": '["x"]'}))
