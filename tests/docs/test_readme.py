@@ -124,7 +124,7 @@ def test_every_setting_that_is_spoken_of_exists() -> None:
         for name in re.findall(r"\bset (?:--secret )?(?:--path ')?([a-z]+[A-Za-z]*)", path.read_text(encoding="utf-8"))
         if any(letter.isupper() for letter in name)
     }
-    outputs = {"siteUrl"}
+    outputs = {"siteUrl", "samlAcsUrl", "samlMetadataUrl", "samlSlsUrl"}
     assert spoken | set_by_command <= set(settings.schema()) | outputs
 
 
