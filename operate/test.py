@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from operate import suites
@@ -29,7 +29,22 @@ REQUIREMENTS = "requirements-dev.txt"
 BASE_IMAGE = "debian:trixie-slim"
 # A suite that hangs is stopped, so that the others still tell what they know.
 PATIENCE = 2.0
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that some tests need, by the names it may have; and the distribution's package that has it."""
+
+    step: str
+    names: tuple[str, ...]
+    package: str
+    words: str
+
+
+PROGRAMS = (
+    Program("browser", ("chromium", "chromium-browser", "google-chrome"), "chromium", "Chromium"),
+    Program("xmlsec1", ("xmlsec1",), "xmlsec1", "xmlsec1, by which a second SAML library signs and checks"),
+)
 
 
 def run(request: Request) -> int:
@@ -70,27 +85,33 @@ def ready(request: Request) -> Prepared:
     if seen[1].problems:
         raise seen[1].problems[0]
     done = prepare(request.places, environment, wish, request.terminal, seen)
-    get_browser(request, done.environment)
+    get_programs(request, done.environment)
     return done
 
 
-def get_browser(request: Request, environment: Mapping[str, str]) -> None:
-    """Install Chromium where there is none; where that cannot be done, the browser's tests say so and are skipped."""
-    present = next((path for path in (find(name, environment) for name in BROWSERS) if path), None)
-    if present:
-        request.terminal.done("browser", present, 0)
-        return
+def get_programs(request: Request, environment: Mapping[str, str]) -> None:
+    """Install what some tests need and is not there; where that cannot be done, those say so and are skipped."""
     facts_allow = find("apt-get", environment) and (os.geteuid() == 0 or find("sudo", environment))
-    if not facts_allow:
-        request.terminal.done("browser", "none, and none can be installed here: its tests are skipped", 0)
+    missing = []
+    for program in PROGRAMS:
+        present = next((path for path in (find(name, environment) for name in program.names) if path), None)
+        if present:
+            request.terminal.done(program.step, present, 0)
+        elif facts_allow:
+            missing.append(program)
+        else:
+            request.terminal.done(program.step, "none, and none can be installed here: its tests are skipped", 0)
+    if not missing:
         return
-    with lock(request.places.locks / "prepare.lock", "installing a browser", 1800):
-        try:
-            apt.get_permission(environment)
-            with request.terminal.step("browser", "Chromium from the distribution's packages") as step:
-                apt.install(["chromium"], environment, step, request.places.logs / "browser-install.log")
-        except Problem as problem:
-            request.terminal.note(f"its tests are skipped: {problem.cause.splitlines()[0]}")
+    with lock(request.places.locks / "prepare.lock", "installing what the tests need", 1800):
+        for program in missing:
+            try:
+                apt.get_permission(environment)
+                with request.terminal.step(program.step, f"{program.words}, from the distribution's packages") as step:
+                    log = request.places.logs / f"{program.step}-install.log"
+                    apt.install([program.package], environment, step, log)
+            except Problem as problem:
+                request.terminal.note(f"its tests are skipped: {problem.cause.splitlines()[0]}")
 
 
 def get_cluster(request: Request, environment: Mapping[str, str]) -> None:
