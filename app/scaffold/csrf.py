@@ -18,6 +18,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 FIELD, HEADER, KEPT = "csrf_token", "X-CSRF-Token", "csrf"
 SAFE = ("GET", "HEAD", "OPTIONS")
+SIGNING_IN = "signin"
 NONCE = 16
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -74,7 +75,12 @@ def check() -> Response | None:
     elsewhere = is_from_elsewhere(settings)
     given = request.headers.get(HEADER) or request.form.get(FIELD, "")
     if elsewhere or not is_right(given):
-        audit.record("malicious_csrf", reason="other_site" if elsewhere else "no_token")
+        reason = "other_site" if elsewhere else "no_token"
+        # Of who is not signed in, nothing can be had; and a stranger is not to fill the log by sending things.
+        if sessions.current() is not None or request.blueprint == SIGNING_IN:
+            audit.record("malicious_csrf", reason=reason)
+        else:
+            log.warning("refused what came from no page of this site", reason=reason)
         abort(403)
     return None
 

@@ -262,3 +262,20 @@ def test_what_is_long_over_is_swept_when_somebody_signs_in(
 def test_a_key_that_is_changed_without_a_fallback_signs_nobody_out(site: Flask, browser: FlaskClient) -> None:
     site.secret_key = "an0ther-" + str(site.secret_key)
     assert browser.get("/who").text == "Ada"
+
+
+def test_a_form_from_nowhere_is_written_down_where_somebody_is_signed_in_and_no_stranger_fills_the_log(
+    site: Flask, browser: FlaskClient
+) -> None:
+    def written() -> int:
+        with site.app_context():
+            return len(audit.newest(db.session.connection(), 100, event="malicious_csrf"))
+
+    before = written()
+    stranger = site.test_client()
+    for _ in range(3):
+        assert stranger.post("/account/sessions/end-others").status_code == 403
+    assert written() == before
+    assert browser.post("/account/sessions/end-others").status_code == 403
+    assert stranger.post("/auth/login/password").status_code in (403, 404)
+    assert written() >= before + 1
