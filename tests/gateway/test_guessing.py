@@ -69,3 +69,9 @@ def test_others_and_other_pages_are_not_slowed(gateway_behind_a_proxy: Gateway) 
 def test_an_office_signs_in_at_once_through_the_identity_provider(gateway_behind_a_proxy: Gateway) -> None:
     replies = [send(gateway_behind_a_proxy, "198.51.100.6", "/auth/login/saml/acs") for _ in range(ANSWERS)]
     assert {reply.status for reply in replies} == {200}
+
+
+def test_nobody_begins_logins_without_end(gateway_behind_a_proxy: Gateway) -> None:
+    path = "/auth/login/saml/login"
+    replies = [send(gateway_behind_a_proxy, "198.51.100.7", path, "GET") for _ in range(ANSWERS + 60)]
+    assert 429 in {reply.status for reply in replies}
