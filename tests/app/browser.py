@@ -49,12 +49,12 @@ class Browser:
         self.page = self.client.get(path, headers=told, follow_redirects=True)
         return self.page
 
-    def post(self, path: str, *, follow: bool = True, **fields: str) -> TestResponse:
+    def post(self, path: str, **fields: str) -> TestResponse:
         """Send a form of the page at hand."""
         assert self.page is not None
         told = {"X-Forwarded-For": self.address, "Origin": "https://www.example.org"}
         fields = {"csrf_token": field(self.page.text, "csrf_token"), **fields}
-        self.page = self.client.post(path, data=fields, headers=told, follow_redirects=follow)
+        self.page = self.client.post(path, data=fields, headers=told, follow_redirects=True)
         return self.page
 
     @property

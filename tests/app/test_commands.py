@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -36,7 +37,7 @@ def psql(site: Flask, postgres: Postgres, sql: str) -> str:
     return postgres.psql(site.extensions["urls"].name, sql)
 
 
-def logged(site: Flask, postgres: Postgres) -> dict[str, str]:
+def logged(site: Flask, postgres: Postgres) -> dict[str, Any]:
     """Return the newest row of the audit log: its event, and what it tells."""
     return dict(json.loads(run(site, postgres, "audit", "list", "--limit", "1")))
 
