@@ -13,7 +13,8 @@ from pathlib import Path
 class Suite:
     """A folder of tests, the minutes that it may take, the verbs that run it, and whether it takes a cluster.
 
-    `long_budget` are the minutes that it may take with its slow tests, which only `make test-long` runs.
+    `long_budget` are the minutes that it may take with its slow tests, which only `make test-long` runs. One that runs
+    `beside` the others measures no time and needs no machine to itself: it takes what they leave.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Suite:
     long_budget: float
     official: bool
     cluster: bool = False
+    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def declared(path: Path) -> list[Suite]:
     """Return the suites in the order of the file; raise ValueError naming what in it cannot be used."""
     found = []
     for entry in tomllib.loads(path.read_text(encoding="utf-8"))["suite"]:
-        unknown = set(entry) - {"name", "path", "budget", "long_budget", "official", "cluster"}
+        unknown = set(entry) - {"name", "path", "budget", "long_budget", "official", "cluster", "beside"}
         if unknown:
             raise ValueError(f"{path.name}: suite {entry.get('name')!r} has unknown keys {sorted(unknown)}")
         budget = float(entry["budget"])
@@ -57,6 +59,7 @@ def declared(path: Path) -> list[Suite]:
                 float(entry.get("long_budget", budget)),
                 bool(entry.get("official")),
                 bool(entry.get("cluster")),
+                bool(entry.get("beside")),
             )
         )
     return found

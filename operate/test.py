@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from operate import suites
+from operate.beside import Beside
 from operate.request import REPOSITORY, YES, Request
 from operate.suites import Outcome, Suite
 from setup import apt
@@ -60,7 +61,7 @@ def run(request: Request) -> int:
     ci = request.environment.get("CI", "").lower() in YES
     with tempfile.TemporaryDirectory(prefix="scaffold-test-") as folder:
         environment = environment_for(own, prepared, Path(folder), official=request.verb == "test-official")
-        outcomes = [run_suite(own, suite, environment, Path(folder)) for suite in wanted]
+        outcomes = run_suites(own, wanted, environment, Path(folder))
     report(own, outcomes, ci)
     return 0 if suites.succeeded(outcomes, ci) else 1
 
@@ -164,18 +165,70 @@ def environment_for(request: Request, prepared: Prepared, folder: Path, *, offic
     return environment
 
 
-def run_suite(request: Request, suite: Suite, environment: Mapping[str, str], folder: Path) -> Outcome:
-    """Run one suite with pytest on this terminal and return what came of it; one that takes far too long is stopped."""
-    budget = suite.long_budget if request.verb == "test-long" else suite.budget
-    report_file = folder / f"{suite.name}.xml"
+def run_suites(
+    request: Request, wanted: Sequence[Suite], environment: Mapping[str, str], folder: Path
+) -> list[Outcome]:
+    """Run the suites one after another, and those that may beside them; return what came of each, in their order."""
+    first = [suite for suite in wanted if not suite.beside]
+    if not first or len(first) == len(wanted):
+        return [run_suite(request, suite, environment, folder) for suite in wanted]
+    behind = [suite for suite in wanted if suite.beside]
+    request.terminal.say(f"beside the others, and told of at the end: {', '.join(suite.name for suite in behind)}")
+    with Beside(
+        behind,
+        lambda suite: command_of(request, suite, folder),
+        # They wait for the others, however long those take.
+        lambda _: sum(budget_of(request, suite) for suite in wanted) * 60 * PATIENCE,
+        environment,
+        REPOSITORY,
+        folder,
+    ) as beside:
+        found = {suite.name: run_suite(request, suite, environment, folder) for suite in first}
+    for suite in behind:
+        head(request, suite)
+        request.terminal.say(beside.words(suite).rstrip())
+        code, seconds = beside.codes.get(suite.name), beside.seconds.get(suite.name, 0.0)
+        found[suite.name] = outcome_of(request, suite, folder, code, seconds, sum(each.budget for each in wanted))
+    return [found[suite.name] for suite in wanted]
+
+
+def budget_of(request: Request, suite: Suite) -> float:
+    """Return the minutes that a suite may take."""
+    return suite.long_budget if request.verb == "test-long" else suite.budget
+
+
+def command_of(request: Request, suite: Suite, folder: Path) -> list[str]:
+    """Return the command that runs a suite and writes its report into a folder."""
+    rest = request.environment.get("PYTEST_ARGS", "").split()
+    return [str(request.places.python), *suites.pytest_arguments(suite, request.verb, report_of(suite, folder), rest)]
+
+
+def report_of(suite: Suite, folder: Path) -> Path:
+    """Return where a suite's report is."""
+    return folder / f"{suite.name}.xml"
+
+
+def head(request: Request, suite: Suite) -> None:
+    """Print the line above a suite's words."""
     terminal = request.terminal
     terminal.say()
-    terminal.say(terminal.bold(f"== {suite.name}: {suite.path} (at most {budget:g} min)"))
-    rest = request.environment.get("PYTEST_ARGS", "").split()
-    command = [str(request.places.python), *suites.pytest_arguments(suite, request.verb, report_file, rest)]
+    terminal.say(terminal.bold(f"== {suite.name}: {suite.path} (at most {budget_of(request, suite):g} min)"))
+
+
+def run_suite(request: Request, suite: Suite, environment: Mapping[str, str], folder: Path) -> Outcome:
+    """Run one suite with pytest on this terminal and return what came of it; one that takes far too long is stopped."""
+    budget = budget_of(request, suite)
+    head(request, suite)
     started = time.monotonic()
-    code = wait_for(command, budget * 60 * PATIENCE, environment)
-    seconds = time.monotonic() - started
+    code = wait_for(command_of(request, suite, folder), budget * 60 * PATIENCE, environment)
+    return outcome_of(request, suite, folder, code, time.monotonic() - started, budget)
+
+
+def outcome_of(
+    request: Request, suite: Suite, folder: Path, code: int | None, seconds: float, budget: float
+) -> Outcome:
+    """Return what came of a suite that has ended, or was stopped (`code` is None)."""
+    report_file, terminal = report_of(suite, folder), request.terminal
     if code is None:
         terminal.say(f"   stopped after {duration(seconds)}: it hangs, or its budget is far too small")
     elif code == -2:
