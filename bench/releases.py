@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import weight
 from bench.compose import Compose, Images
 from bench.row import Row, spread
 from prober import work
@@ -29,6 +30,23 @@ MOST_ROUNDS = 200
 
 
 @dataclass
+class Tail:
+    """99th percentiles in ms, of each release and of the rest before it."""
+
+    rest: list[float] = field(default_factory=list)
+    during: list[float] = field(default_factory=list)
+
+    def note(self, before: Tally, during: Tally) -> None:
+        """Keep those of one release."""
+        self.rest.append(before.percentile(0.99) * 1000)
+        self.during.append(during.percentile(0.99) * 1000)
+
+    def words(self) -> str:
+        """Return both."""
+        return f"at rest {statistics.median(self.rest):.3g} ms, during {spread(self.during)}"
+
+
+@dataclass
 class Contender:
     """A way to release: where it is reached, the program whose app it builds, and the command."""
 
@@ -38,8 +56,8 @@ class Contender:
     release: Callable[[], object]
     label: str
     seconds: list[float] = field(default_factory=list)
-    rest: list[float] = field(default_factory=list)
-    during: list[float] = field(default_factory=list)
+    tail: Tail = field(default_factory=Tail)
+    weighed: Tail = field(default_factory=Tail)
     sent: int = 0
     lost: int = 0
 
@@ -121,16 +139,17 @@ def take_turn(contender: Contender, number: int, rest_seconds: float) -> None:
     (contender.folder / "app" / "scaffold" / "changed.py").write_text(f'"""Change {number}."""\n')
     before, during = measure(contender, 2.0)
     contender.seconds.append(seconds_to_serve(before, during))
-    change(contender.folder, f"built {number % 2}")
-    build(contender.folder / "app")
-    before, during = measure(contender, rest_seconds)
-    contender.rest.append(before.percentile(0.99) * 1000)
-    contender.during.append(during.percentile(0.99) * 1000)
+    contender.tail.note(*measure_built(contender, f"built {number % 2}", rest_seconds))
+    with weight.each_of_its_own() as changed:
+        if changed:
+            contender.weighed.note(*measure_built(contender, f"weighed {number % 2}", rest_seconds))
 
 
-def build(app: Path) -> None:
-    """Build the image beforehand: what is left to the release is a look at what is cached."""
-    run_docker("build", "--quiet", str(app), timeout=1500)
+def measure_built(contender: Contender, mark: str, rest_seconds: float) -> tuple[Tally, Tally]:
+    """Measure a release whose image was built beforehand: what is left to do is a look at what is cached."""
+    change(contender.folder, mark)
+    run_docker("build", "--quiet", str(contender.folder / "app"), timeout=1500)
+    return measure(contender, rest_seconds)
 
 
 def measure(contender: Contender, rest_seconds: float) -> tuple[Tally, Tally]:
@@ -179,22 +198,27 @@ def figures(ours: Contender, compose: Contender, rollout: Contender) -> list[Row
     ratio = statistics.median(a / b for a, b in zip(ours.seconds, compose.seconds, strict=False))
     times = "; ".join(f"{name}: {spread(each.seconds)}" for name, each in named(ours, compose, rollout))
     lost = ", ".join(f"{name}: {each.lost} of {each.sent}" for name, each in named(ours, compose, rollout))
-    tails = "; ".join(
-        f"{name}: at rest {statistics.median(each.rest):.3g} ms, during {spread(each.during)}"
-        for name, each in named(ours, compose, rollout)
-    )
-    rest = statistics.median(ours.rest)
-    return [
+    found = [
         Row("release: from the command to the new version, over docker-compose", ratio, 1.5, "of its time", times),
         Row("release: requests lost", ours.lost, 0, "", f"{RATE} requests/s; {lost}"),
-        Row(
-            "release: 99th percentile at 100 requests/s, image built",
-            statistics.median(ours.during),
-            max(2 * rest, rest + 50),
-            "ms",
-            tails,
-        ),
+        tail("image built", ours.tail, [(name, each.tail) for name, each in named(ours, compose, rollout)]),
     ]
+    if ours.weighed.during:
+        what = "image built, containers weighed as under systemd"
+        found.append(tail(what, ours.weighed, [(name, each.weighed) for name, each in named(ours, compose, rollout)]))
+    return found
+
+
+def tail(what: str, ours: Tail, every: Sequence[tuple[str, Tail]]) -> Row:
+    """Return the row of a percentile: twice what it is at rest, or 50 ms more where that is more."""
+    rest = statistics.median(ours.rest)
+    return Row(
+        f"release: 99th percentile at {RATE} requests/s, {what}",
+        statistics.median(ours.during),
+        max(2 * rest, rest + 50),
+        "ms",
+        "; ".join(f"{name}: {each.words()}" for name, each in every),
+    )
 
 
 def named(ours: Contender, compose: Contender, rollout: Contender) -> list[tuple[str, Contender]]:
