@@ -7,7 +7,7 @@ import sys
 
 from bench import results
 
-NAMES = ("gateway", "crash", "memory", "nothing_changed", "kubernetes", "releases", "port", "saml", "up")
+NAMES = ("gateway", "crash", "memory", "nothing_changed", "kubernetes", "releases", "port", "saml", "session", "up")
 
 
 def main(names: list[str]) -> int:
