@@ -20,12 +20,12 @@ QUIET = [
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start the distribution's Chromium, and end it."""
+def chromium(*flags: str) -> Iterator[Browser]:
+    """Start the distribution's Chromium, with flags beside the usual ones, and end it."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert program, "no Chromium; install it: apt-get install chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=program, args=[*QUIET, *flags])
         try:
             yield browser
         finally:
