@@ -7,6 +7,8 @@ from flask import Flask
 
 def init_app(app: Flask) -> None:
     """Add the pages."""
+    from .. import agent
     from . import devices, entry, page, proof  # noqa: F401 - each adds its pages to the blueprint
 
+    app.template_filter("browser")(agent.words)
     app.register_blueprint(entry.blueprint)
