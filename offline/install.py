@@ -67,7 +67,7 @@ def plugins(repository: Path) -> list[Plugin]:
     found = [Plugin("language_python", "language", "python", pins["pulumi"])] if "pulumi" in pins else []
     found += [
         Plugin(name, "resource", name, pins[f"pulumi-{name}"])
-        for name in ("docker", "random", "kubernetes")
+        for name in ("docker", "random", "tls", "kubernetes")
         if f"pulumi-{name}" in pins and (repository / "offline" / name / "__main__.py").is_file()
     ]
     if not found:

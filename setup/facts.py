@@ -17,7 +17,9 @@ from setup import daemon
 from setup.files import digest_of_files, read_text_or_none
 from setup.places import Places
 
-PLUGIN_PINS = {"pulumi-docker": "docker", "pulumi-kubernetes": "kubernetes", "pulumi-random": "random"}
+PLUGIN_PINS = {
+    "pulumi-docker": "docker", "pulumi-kubernetes": "kubernetes", "pulumi-random": "random", "pulumi-tls": "tls",
+}  # fmt: skip
 LANGUAGE_HOST = "pulumi-language-python"
 REQUIREMENTS = "requirements.txt"
 KUBERNETES_REQUIREMENTS = "requirements-kubernetes.txt"

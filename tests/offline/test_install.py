@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from offline import install, random
+from offline import install, random, tls
 from offline.kubernetes import provider as kubernetes_provider
 from offline.language_python import VERSION
 from setup.problem import Problem
@@ -154,6 +154,7 @@ def test_launchers_lie_where_pulumi_looks_and_survive_odd_paths(tmp_path: Path) 
     names = {str(path.relative_to(home)) for path in written}
     assert f"plugins/language-python-v{VERSION}/pulumi-language-python" in names
     assert f"plugins/resource-random-v{random.VERSION}/pulumi-resource-random" in names
+    assert f"plugins/resource-tls-v{tls.VERSION}/pulumi-resource-tls" in names
     assert all(os.access(path, os.X_OK) for path in written)
     assert written == install.install_plugins(home, python, ROOT), "a second time is no different"
 
@@ -218,4 +219,5 @@ def test_versions_agree_everywhere() -> None:
     assert install.version() == VERSION
     assert f"pulumi=={VERSION} " in pins
     assert f"pulumi-random=={random.VERSION} " in pins
+    assert f"pulumi-tls=={tls.VERSION} " in pins
     assert all(plugin.version in pins for plugin in install.plugins(ROOT))

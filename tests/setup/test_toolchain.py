@@ -160,14 +160,14 @@ def test_the_plugin_of_kubernetes_is_wanted_with_its_sdk_and_not_without(tmp_pat
     places = place_with_sdk(tmp_path, sdk=False)
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("pulumi-language-python", "pulumi-resource-docker", "pulumi-resource-random"):
+    for name in ("pulumi-language-python", "pulumi-resource-docker", "pulumi-resource-random", "pulumi-resource-tls"):
         (programs / name).write_text("#!/bin/sh\n")
         (programs / name).chmod(0o755)
     environment = {"PATH": str(programs), "HOME": str(tmp_path)}
     plain = toolchain_facts(places, environment, REQUIREMENTS)
-    assert (set(plain.plugins), plain.plugins_on_path) == ({"docker", "random"}, True)
+    assert (set(plain.plugins), plain.plugins_on_path) == ({"docker", "random", "tls"}, True)
     more = toolchain_facts(places, environment, KUBERNETES_REQUIREMENTS)
-    assert (set(more.plugins), more.plugins_on_path) == ({"docker", "kubernetes", "random"}, False)
+    assert (set(more.plugins), more.plugins_on_path) == ({"docker", "kubernetes", "random", "tls"}, False)
     assert plain.wanted_plugins == more.wanted_plugins, "the plugins of offline/ are installed together"
     for name, version in more.plugins.items():
         assert more.plugins_in_user_home is None
