@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_random
@@ -15,6 +16,10 @@ KEY_LENGTH = 64
 SLOTS = ("app_a", "app_b")
 KEY_SLOTS = 3
 """One for the key in use, one for the key before it and one for the next."""
+PAIR_BITS = 3072
+PAIR_HOURS = 10 * 365 * 24
+LONGEST_NAME = 64
+"""X.509 has no room for more in a common name."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,24 @@ class Key:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A private key and its certificate, which anybody may read and whose fingerprint changes when it does."""
+
+    key: Secret
+    certificate: pulumi.Input[str]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The pair in use, the next one, whose certificate others are given before, and the one that was before."""
+
+    current: Pair
+    next: Pair
+    former: Pair | None
+
+
+@dataclass(frozen=True)
 class Secrets:
     """What the parts need to keep to themselves; role passwords only where this stack runs the database."""
 
@@ -42,6 +65,7 @@ class Secrets:
     owner_password: Secret
     app_passwords: dict[str, Secret]
     app_slot: str
+    saml_pairs: Pairs | None = None
 
 
 def of(settings: Settings) -> Secrets:
@@ -55,6 +79,7 @@ def of(settings: Settings) -> Secrets:
             slot: generated(f"database-{slot}", slot_version(slot, version), PASSWORD_LENGTH) for slot in SLOTS
         },
         app_slot=active_slot(version),
+        saml_pairs=saml_pairs(settings),
     )
 
 
@@ -100,3 +125,35 @@ def generated(name: str, version: int, length: int) -> Secret:
     """Generate letters and digits, anew for each version; the id of a RandomPassword holds nothing of it."""
     made = pulumi_random.RandomPassword(name, length=length, special=False, keepers={"version": str(version)})
     return Secret(made.result, f"{name}/{version}")
+
+
+def saml_pairs(settings: Settings) -> Pairs | None:
+    """Generate this site's pair for SAML with its neighbours, unless it has one of its own or no use for any."""
+    if not settings.saml.idp_entity_id or settings.saml.private_key:
+        return None
+    version, host = settings.saml.key_version, urlsplit(settings.site_url).hostname or ""
+    return Pairs(
+        current=pair(version, host),
+        next=pair(version + 1, host),
+        former=pair(version - 1, host) if version > 1 else None,
+    )
+
+
+def pair(version: int, host: str) -> Pair:
+    """Generate a version of the pair; each has resources of its own, which go when it is nobody's neighbour."""
+    # Loaded here, since only stacks with an identity provider have any use for it.
+    import pulumi_tls
+
+    key = pulumi_tls.PrivateKey(f"saml-key-{version}", algorithm="RSA", rsa_bits=PAIR_BITS)
+    certificate = pulumi_tls.SelfSignedCert(
+        f"saml-certificate-{version}",
+        private_key_pem=key.private_key_pem,
+        subject=pulumi_tls.SelfSignedCertSubjectArgs(common_name=host[:LONGEST_NAME]),
+        validity_period_hours=PAIR_HOURS,
+        allowed_uses=["digital_signature", "key_encipherment"],
+    )
+    return Pair(
+        Secret(pulumi.Output.secret(key.private_key_pem), f"saml-key/{version}"),
+        certificate.cert_pem,
+        f"saml-certificate/{version}/{host}",
+    )

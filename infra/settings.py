@@ -134,6 +134,7 @@ class Saml:
     documents: Mapping[str, str]
     private_key: ConfiguredSecret | None
     private_key_old: ConfiguredSecret | None
+    key_version: int
     metadata_url: str
 
 
@@ -465,6 +466,7 @@ class Reader:
             },
             private_key=self.secret("samlSpPrivateKey", values.private_key),
             private_key_old=self.secret("samlSpPrivateKeyOld", values.private_key),
+            key_version=self.whole("samlSpKeyVersion", 1, 1000000),
             metadata_url=self.checked("samlIdpMetadataUrl", values.https_url_or_nothing),
         )
         self.refuse_half_of_saml(found)
@@ -503,13 +505,6 @@ class Reader:
             ("samlSpPrivateKey", saml.private_key, "samlSpCertificate", certificate),
             ("samlSpCertificate", certificate, "samlSpCertificateNew", saml.documents["SAML_SP_X509_CERT_NEW"]),
             ("samlSpPrivateKey", saml.private_key, "samlSpPrivateKeyOld", saml.private_key_old),
-            ("samlSpPrivateKey", saml.private_key, "samlSignAuthnRequests", self.truth("samlSignAuthnRequests")),
-            (
-                "samlSpPrivateKey",
-                saml.private_key,
-                "samlWantAssertionEncrypted",
-                self.truth("samlWantAssertionEncrypted"),
-            ),
         ):
             if also and not held:
                 missing(key, f"{other} is")

@@ -47,13 +47,13 @@ def workload(settings: Settings, secrets: Secrets) -> Workload:
             "WEB_WORKERS": str(settings.web_workers),
             **({"PASSWORD_LOGIN_NETWORKS": networks} if networks else {}),
             **{f"{name}_FILE": f"{FILES}/{saml.file_name(name)}" for name in keys},
-            **saml.environment(settings.saml),
+            **saml.environment(settings.saml, secrets.saml_pairs),
         },
         files=(
             maintenance.page(settings),
             database.secret_file("database-url", database_url),
             *(database.secret_file(saml.file_name(name), key) for name, key in keys.items()),
-            *saml.files(settings.saml),
+            *saml.files(settings.saml, secrets.saml_pairs),
         ),
         egress=(*egress(settings), *saml.egress(settings.saml)),
     )

@@ -32,6 +32,8 @@ DEVELOPMENT = {"environment": "development"}
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
 VOLUME = "docker:index/volume:Volume"
+KEY = "tls:index/privateKey:PrivateKey"
+CERTIFICATE = "tls:index/selfSignedCert:SelfSignedCert"
 IMAGE = "docker:index/remoteImage:RemoteImage"
 PUSHED = "docker:index/image:Image"
 
@@ -83,6 +85,9 @@ class Recorder(pulumi.runtime.Mocks):
             computed = {"metadata": {**own, **args.inputs["metadata"]}}
         elif args.typ.startswith("random:"):
             computed = {"result": f"value-of-{args.name}"}
+        elif args.typ.startswith("tls:"):
+            told = "certPem" if "privateKeyPem" in args.inputs else "privateKeyPem"
+            computed = {told: f"value-of-{args.name}"}
         return f"id-of-{args.name}", {**args.inputs, **computed}
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:

@@ -22,8 +22,12 @@ SYSTEMS: dict[str, dict[str, str]] = {
     "scaled": {"replicas": "3", "webMemory": "384", "webCpus": "1.5", "drainSeconds": "11"},
     "warm": {"warmPaths": '["/", "/healthz"]', "readySeconds": "77", "siteUrl": "https://other.example.com"},
     "patient": {"migrationLockTimeout": "30", "migrationLockAttempts": "9", "migrationLockWait": "0"},
+    "saml": {
+        "samlIdpEntityId": "https://idp.example.com/", "samlIdpMetadataUrl": "https://idp.example.com/metadata",
+        "samlSpKeyVersion": "2",
+    },
     "managed": {"databaseUrl": URL, "databaseOwnerUrl": URL, "releaseKey": "ab" * 32},
-}
+}  # fmt: skip
 OF_THE_PLATFORM = {"gateway-update", "switch"}
 """What Docker has besides: the cluster hands over files when a pod starts, and moves traffic by itself."""
 
