@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from scaffold.saml import keys
 
 from infra import saml
 from infra.model import Egress, File, Service
 from infra.settings import SettingsError, read
+from offline.plugin.values import decode, encode
+from offline.tls.resources import RESOURCES, Resource
+from offline.tls.schema import with_defaults
 from tests.infra.conftest import CERTIFICATE as GENERATED
 from tests.infra.conftest import KEY as GENERATED_KEY
 from tests.infra.conftest import Declared, RunProgram
@@ -186,3 +193,18 @@ def test_the_sdk_of_pairs_is_loaded_only_where_one_is_made() -> None:
     script = "import sys, infra.system; print('pulumi_tls' in sys.modules, 'cryptography' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_what_is_generated_is_what_the_app_takes(run_program: RunProgram) -> None:
+    declared = run_program(PROVIDER)
+    now = datetime.now(UTC)
+
+    def made(resource: Resource, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        return resource.make(with_defaults(resource.inputs, decode(encode(inputs))), now)[1]
+
+    key = made(RESOURCES[GENERATED_KEY], declared.of(GENERATED_KEY)["saml-key-1"])["privateKeyPem"]
+    inputs = {**declared.of(GENERATED)["saml-certificate-1"], "privateKeyPem": key}
+    certificate = keys.certificate(made(RESOURCES[GENERATED], inputs)["certPem"])
+    assert certificate.subject == "CN=localhost"
+    assert certificate.ends > now + timedelta(days=3649)
+    assert keys.belong_together(certificate.pem, keys.private_key(key))
