@@ -177,9 +177,11 @@ SLOW = """
 import time
 from flask import request
 import scaffold
+from scaffold import csrf
 def create_app():
     app = scaffold.create_app()
-    app.add_url_rule("/slow", view_func=lambda: (time.sleep(2), str(len(request.data)))[1], methods=["POST"])
+    slow = csrf.exempt(lambda: (time.sleep(2), str(len(request.data)))[1])
+    app.add_url_rule("/slow", view_func=slow, methods=["POST"])
     return app
 """
 
