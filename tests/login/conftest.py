@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,11 +17,16 @@ from tests.conftest import ROOT, Docker, remove_labelled, remove_what_dead_runs_
 from tests.e2e.browser import chromium
 from tests.e2e.site import Site, new_site
 from tests.login import front
+from tests.login.crewjam import Crewjam
 from tests.login.entra import Entra
 from tests.login.provider import Provider
 
 ARTEFACTS = ROOT / "artefacts"
+METADATA = "/auth/login/saml/metadata"
 PREFIX = "login-"
+PROVIDERS: dict[str, type[Provider]] = {"entra": Entra, "crewjam": Crewjam}
+USUAL = {"samlAttributes": "", "samlRolesFrom": "roles", "samlRoles": '{"Site.Admin":"admin"}'}
+"""Settings that differ from one provider to another."""
 NETWORKS_OF_DOCKER = ("172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/8")
 
 
@@ -33,12 +38,16 @@ class World:
     browser: Browser
     providers: dict[str, Provider]
     used: str = ""
+    started: set[str] = field(default_factory=set)
 
     def use(self, name: str) -> Provider:
         """Have people sign in by a provider; it is another `up` where it was another one before."""
         provider = self.providers[name]
+        if name not in self.started:
+            self.started.add(name)
+            provider.start()
         if self.used != name:
-            for key, value in {"samlIdpEntityId": provider.entity_id, **provider.settings}.items():
+            for key, value in {**USUAL, **provider.settings, "samlIdpEntityId": provider.entity_id}.items():
                 self.site.config(key, value)
             told(self.site, "samlIdpMetadata", provider.metadata())
             self.site.up()
@@ -47,9 +56,6 @@ class World:
             provider.learn(answer.body)
             self.used = name
         return provider
-
-
-METADATA = "/auth/login/saml/metadata"
 
 
 def told(site: Site, key: str, value: str, *arguments: str) -> None:
@@ -73,36 +79,29 @@ def site(tmp_path_factory: pytest.TempPathFactory, run_id: str, docker: Docker) 
     told(made, "samlSpCertificate", pair("sp").pem)
     told(made, "samlSpPrivateKey", pair("sp").key_pem, "--secret")
     made.config("samlSignAuthnRequests", "true")
-    made.config("samlRoles", '{"Site.Admin":"admin"}')
     yield made
     remove_labelled(f"scaffold.stack={stack}")
 
 
 @pytest.fixture(scope="session")
-def providers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Provider]]:
-    """The identity providers, by their names."""
-    folder = tmp_path_factory.mktemp("providers")
-    made: dict[str, Provider] = {"entra": Entra(folder / "entra")}
-    yield made
-    for provider in made.values():
-        provider.stop()
-
-
-@pytest.fixture(scope="session")
 def world(
     site: Site,
-    providers: dict[str, Provider],
     docker: Docker,
     run_id: str,
     gateway_image: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[World]:
     """The stack, its front, and the browser."""
+    kept = tmp_path_factory.mktemp("providers")
+    providers: dict[str, Provider] = {name: kind(kept / name) for name, kind in PROVIDERS.items()}
     behind = {"www.example.org": site.port} | {provider.host: provider.port for provider in providers.values()}
     folder: Path = tmp_path_factory.mktemp("front") / "front"
-    made = front.start(docker, run_id, gateway_image, folder, pair("front"), behind)
-    with chromium(*made.flags) as browser:
-        yield World(site, browser, providers)
+    proxy = front.start(docker, run_id, gateway_image, folder, pair("front"), behind)
+    with chromium(*proxy.flags) as browser:
+        made = World(site, browser, providers)
+        yield made
+        for name in made.started:
+            providers[name].stop()
 
 
 @pytest.fixture

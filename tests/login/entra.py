@@ -64,19 +64,21 @@ class Entra(Provider):
     entity_id = idp.ISSUER
 
     def __init__(self, folder: Path) -> None:
-        super().__init__()
-        if XMLSEC is None:
-            pytest.skip("the program xmlsec1, by which pysaml2 signs, is not installed")
-        logging.getLogger("saml2").setLevel(logging.CRITICAL + 1)
-        folder.mkdir()
-        (folder / "key.pem").write_text(pair("idp").key_pem)
-        (folder / "certificate.pem").write_text(pair("idp").pem)
-        self.folder = folder
+        super().__init__(folder)
         self.sp = ""
         self.held: dict[str, Held] = {}
         self.confirmed: list[str] = []
         """The statuses by which the site answered logout requests."""
         self.server: Any = None
+
+    def start(self) -> None:
+        """Serve in a thread."""
+        if XMLSEC is None:
+            pytest.skip("the program xmlsec1, by which pysaml2 signs, is not installed")
+        logging.getLogger("saml2").setLevel(logging.CRITICAL + 1)
+        self.folder.mkdir()
+        (self.folder / "key.pem").write_text(pair("idp").key_pem)
+        (self.folder / "certificate.pem").write_text(pair("idp").pem)
         self.program = Flask(__name__)
         self.program.secret_key = "of a test"
         self.program.config.update(SESSION_COOKIE_SECURE=True, SESSION_COOKIE_SAMESITE="Lax")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -21,13 +22,18 @@ class Provider(ABC):
     settings: Mapping[str, str] = MappingProxyType({})
     """The stack's settings that it takes, beside its metadata."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.port = free_port()
 
     @property
     def origin(self) -> str:
         """Where it is, for a browser."""
         return f"https://{self.host}"
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin to serve, with a folder of its own for what it keeps."""
 
     @abstractmethod
     def metadata(self) -> str:

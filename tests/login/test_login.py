@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from tests.app.saml.idp import ACS_URL, SITE, SUCCESS
 from tests.login.conftest import World
 from tests.login.entra import Entra
+from tests.login.process import Program
 from tests.login.visit import SESSION, TRANSACTION, Visit, visit
 
 
@@ -136,7 +137,32 @@ def test_the_pages_look_right(world: World, entra: Entra, artefacts: Path, schem
         sign_in(ada)
         look("account")
         ada.page.get_by_role("link", name="Audit log").click()
+        expect(ada.page.get_by_role("heading", name="Audit log")).to_be_visible()
         look("audit")
         ada.page.goto(entra.origin)
         ada.bring("SAMLResponse=eA==")
+        expect(ada.page.get_by_text("reference")).to_be_visible()
         look("refused")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["crewjam"])
+def test_providers_of_another_make_sign_people_in_whom_the_site_then_signs_out(
+    world: World, ada: Visit, name: str
+) -> None:
+    provider = world.use(name)
+    assert isinstance(provider, Program)
+    ada.begin()
+    for label, value in provider.fields:
+        ada.page.get_by_label(label).fill(value)
+    ada.page.get_by_role("button", name=provider.button).click()
+    expect(ada.page.get_by_role("heading", name=provider.person)).to_be_visible()
+    expect(ada.page.get_by_text(provider.email)).to_be_visible()
+    assert ada.cookie(SESSION) == "Lax"
+    ((form, brought),) = ada.posted()
+    assert form.all_headers()["sec-fetch-site"] == "cross-site"
+    assert brought == {TRANSACTION}
+    ada.page.get_by_role("button", name="Sign out").click()
+    ada.page.wait_for_url(f"{SITE}/")
+    is_signed_out(ada)
+    assert ada.problems == []

@@ -27,7 +27,7 @@ FORM = """([url, fields]) => {
         form.append(input);
     }
     document.body.append(form);
-    form.submit();
+    setTimeout(() => form.submit());
 }"""
 
 
