@@ -48,6 +48,10 @@ class Beside:
             self._stopped.set()
             if self._process is not None:
                 self._process.send_signal(2)
+                self._thread.join(SECONDS_TO_CLEAN_UP)
+                if self._thread.is_alive():
+                    # It was started where nobody interrupts anything, and passes over that.
+                    stop(self._process)
         self._thread.join()
 
     def words(self, suite: Suite) -> str:

@@ -37,7 +37,7 @@ def test_they_run_in_their_order_at_the_lowest_priority_and_their_words_are_kept
 
 def test_when_the_rest_is_given_up_the_one_that_runs_is_interrupted_and_no_other_begins(tmp_path: Path) -> None:
     program = (
-        "import sys, time\nopen(sys.argv[1], 'w').close()\n"
+        "import signal, sys, time\nsignal.signal(2, signal.default_int_handler)\nopen(sys.argv[1], 'w').close()\n"
         "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('cleaned up')\n"
     )
     began = time.monotonic()
@@ -56,3 +56,18 @@ def test_one_that_hangs_is_stopped_and_the_next_one_runs(tmp_path: Path) -> None
         pass
     assert running.codes["one"] is None
     assert running.words(TWO) == "here\n"
+
+
+def test_one_that_passes_over_an_interrupt_is_stopped_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operate.beside.SECONDS_TO_CLEAN_UP", 0.5)
+    program = (
+        "import signal, sys, time\nsignal.signal(2, signal.SIG_IGN)\nopen(sys.argv[1], 'w').close()\ntime.sleep(60)\n"
+    )
+    began = time.monotonic()
+    with pytest.raises(RuntimeError), beside(tmp_path, program):  # noqa: PT012
+        while not (tmp_path / "one").exists():
+            time.sleep(0.01)
+        raise RuntimeError
+    assert time.monotonic() - began < 30
