@@ -19,8 +19,8 @@ from offline.plugin.errors import PluginError
 from offline.plugin.values import Properties, Value
 from offline.tls.private_key import PrivateKey, algorithm_of, parse
 from offline.tls.renewal import written
-from offline.tls.resources import EXTENDED_USES, Made
-from offline.tls.schema import STREETS, texts, whole
+from offline.tls.schema import STREETS, Made, texts, whole
+from offline.tls.uses import EXTENDED_USES
 
 SERIALS = 2**128
 NAMES = {

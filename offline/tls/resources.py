@@ -9,37 +9,27 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
 
 from offline.plugin.values import Properties, is_unknown
-from offline.tls.schema import FLAG, INTEGER, SUBJECT, TEXT, TEXTS, Checker, Input, Refusal, no_more, texts, whole
+from offline.tls.schema import (
+    FLAG,
+    INTEGER,
+    SUBJECT,
+    TEXT,
+    TEXTS,
+    Checker,
+    Input,
+    Made,
+    Refusal,
+    no_more,
+    texts,
+    whole,
+)
+from offline.tls.uses import EXTENDED_USES, KEY_USES
 
 ALGORITHMS = ("RSA", "ECDSA", "ED25519")
 CURVES = ("P224", "P256", "P384", "P521")
 SMALLEST_RSA, LARGEST_RSA = 1024, 16384
-KEY_USES = (
-    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
-    "cert_signing", "crl_signing", "encipher_only", "decipher_only",
-)  # fmt: skip
-EXTENDED_USES: Mapping[str, str] = {
-    "any_extended": "2.5.29.37.0",
-    "server_auth": "1.3.6.1.5.5.7.3.1",
-    "client_auth": "1.3.6.1.5.5.7.3.2",
-    "code_signing": "1.3.6.1.5.5.7.3.3",
-    "email_protection": "1.3.6.1.5.5.7.3.4",
-    "ipsec_end_system": "1.3.6.1.5.5.7.3.5",
-    "ipsec_tunnel": "1.3.6.1.5.5.7.3.6",
-    "ipsec_user": "1.3.6.1.5.5.7.3.7",
-    "timestamping": "1.3.6.1.5.5.7.3.8",
-    "ocsp_signing": "1.3.6.1.5.5.7.3.9",
-    "microsoft_server_gated_crypto": "1.3.6.1.4.1.311.10.3.3",
-    "netscape_server_gated_crypto": "2.16.840.1.113730.4.1",
-    "microsoft_commercial_code_signing": "1.3.6.1.4.1.311.2.1.22",
-    "microsoft_kernel_code_signing": "1.3.6.1.4.1.311.61.1.1",
-}
-
-Made: TypeAlias = tuple[str, Properties]
-"""An id, and the outputs besides the inputs."""
 
 
 @dataclass(frozen=True)

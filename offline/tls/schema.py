@@ -21,6 +21,9 @@ NAMES = (
     "province", "serialNumber", STREETS,
 )  # fmt: skip
 
+Made: TypeAlias = tuple[str, Properties]
+"""An id, and the outputs besides the inputs."""
+
 
 @dataclass(frozen=True)
 class Refusal:

@@ -27,8 +27,9 @@ from offline.tls import private_key
 from offline.tls.difference import Difference, difference
 from offline.tls.provider import TlsProvider, state, unmade
 from offline.tls.renewal import due, written
-from offline.tls.resources import EXTENDED_USES, RESOURCES, Resource
+from offline.tls.resources import RESOURCES, Resource
 from offline.tls.schema import checked, with_defaults
+from offline.tls.uses import EXTENDED_USES
 from tests.offline.conftest import ROOT
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 250000, tzinfo=UTC)
