@@ -85,11 +85,13 @@ class Visit:
     def bring(self, form: str) -> Response:
         """Send a provider's answer from the page at hand to the site, as the provider's own page does."""
         self.page.unroute_all()
-        with self.page.expect_response(lambda answer: answer.request.method == "POST" and answer.url == ACS_URL) as got:
+        # The page at hand is loaded already: what is waited for is that the next one is.
+        with (
+            self.page.expect_event("load"),
+            self.page.expect_response(lambda answer: answer.request.method == "POST" and answer.url == ACS_URL) as got,
+        ):
             self.page.evaluate(FORM, [ACS_URL, dict(parse_qsl(form))])
-        answer = got.value
-        self.page.wait_for_load_state()
-        return answer
+        return got.value
 
 
 def names(cookies: str) -> set[str]:
