@@ -1,13 +1,13 @@
-# ruff: noqa: ARG002, N802  the protocol names the methods and their parameters
+# ruff: noqa: N802  the protocol names the methods and their parameters
 """Answers the engine's calls for the random resources; nothing exists outside the state."""
 
 from __future__ import annotations
 
 import grpc
-from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import provider_pb2
 
 from offline.plugin.errors import PluginError, abort
+from offline.plugin.stateless import Stateless
 from offline.plugin.urn import type_of
 from offline.plugin.values import UNKNOWN, Properties, Secret, Value, contains_unknown, decode, encode
 from offline.random import VERSION
@@ -16,42 +16,11 @@ from offline.random.resources import RESOURCES, Resource
 from offline.random.schema import Refusal, checked, with_defaults
 
 
-class RandomProvider(provider_pb2_grpc.ResourceProviderServicer):
+class RandomProvider(Stateless):
     """The ResourceProvider service for `random`."""
 
-    def Handshake(
-        self, request: provider_pb2.ProviderHandshakeRequest, context: grpc.ServicerContext
-    ) -> provider_pb2.ProviderHandshakeResponse:
-        """Agree on the protocol: secrets stay marked."""
-        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True)
-
-    def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
-        """Say which version of the official provider this one mirrors."""
-        return plugin_pb2.PluginInfo(version=VERSION)
-
-    def CheckConfig(
-        self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
-    ) -> provider_pb2.CheckResponse:
-        """Accept the provider's inputs: it has none but its version."""
-        known = {"version", "pluginDownloadURL", "__internal"}
-        return provider_pb2.CheckResponse(
-            inputs=request.news,
-            failures=[
-                provider_pb2.CheckFailure(property=name, reason="the random provider has no settings")
-                for name in request.news.fields
-                if name not in known
-            ],
-        )
-
-    def DiffConfig(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
-        """Nothing of the provider's settings concerns a resource."""
-        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
-
-    def Configure(
-        self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
-    ) -> provider_pb2.ConfigureResponse:
-        """Agree on the protocol, for engines without a handshake."""
-        return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True, acceptResources=True)
+    version = VERSION
+    no_setting = "the random provider has no settings"
 
     def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Refuse what cannot be drawn, with the input's name."""
@@ -115,14 +84,6 @@ class RandomProvider(provider_pb2_grpc.ResourceProviderServicer):
         olds = decode(request.olds)
         drawn = {name: olds[name] for name in resource.outputs if name in olds}
         return provider_pb2.UpdateResponse(properties=encode(state(resource, decode(request.news), drawn)))
-
-    def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """Forget: there is nothing but the state."""
-        return empty_pb2.Empty()
-
-    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """Nothing here takes long enough to be cancelled."""
-        return empty_pb2.Empty()
 
 
 def state(resource: Resource, inputs: Properties, drawn: Properties) -> Properties:

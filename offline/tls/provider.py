@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002, N802  the protocol names the methods and their parameters
+# ruff: noqa: N802  the protocol names the methods and their parameters
 """Answers the engine's calls for keys and certificates; nothing exists outside the state."""
 
 from __future__ import annotations
@@ -7,10 +7,10 @@ import json
 from datetime import UTC, datetime
 
 import grpc
-from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import provider_pb2
 
 from offline.plugin.errors import PluginError, abort
+from offline.plugin.stateless import Stateless
 from offline.plugin.urn import type_of
 from offline.plugin.values import (
     UNKNOWN,
@@ -30,42 +30,13 @@ from offline.tls.resources import RESOURCES, Resource
 from offline.tls.schema import checked, with_defaults
 
 
-class TlsProvider(provider_pb2_grpc.ResourceProviderServicer):
+class TlsProvider(Stateless):
     """The ResourceProvider service for `tls`."""
 
-    def Handshake(
-        self, request: provider_pb2.ProviderHandshakeRequest, context: grpc.ServicerContext
-    ) -> provider_pb2.ProviderHandshakeResponse:
-        """Agree on the protocol: secrets stay marked."""
-        return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, accept_resources=True)
-
-    def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
-        """Say which version of the official provider this one mirrors."""
-        return plugin_pb2.PluginInfo(version=VERSION)
-
-    def CheckConfig(
-        self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
-    ) -> provider_pb2.CheckResponse:
-        """Accept the provider's inputs: a proxy is for what fetches certificates, which nothing here does."""
-        known = {"proxy", "version", "pluginDownloadURL", "__internal"}
-        return provider_pb2.CheckResponse(
-            inputs=request.news,
-            failures=[
-                provider_pb2.CheckFailure(property=name, reason="the tls provider has no such setting")
-                for name in request.news.fields
-                if name not in known
-            ],
-        )
-
-    def DiffConfig(self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext) -> provider_pb2.DiffResponse:
-        """Nothing of the provider's settings concerns a resource."""
-        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
-
-    def Configure(
-        self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
-    ) -> provider_pb2.ConfigureResponse:
-        """Agree on the protocol, for engines without a handshake."""
-        return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True, acceptResources=True)
+    version = VERSION
+    # A proxy is for what fetches certificates, which nothing here does.
+    settings = frozenset({"proxy"})
+    no_setting = "the tls provider has no such setting"
 
     def Check(self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext) -> provider_pb2.CheckResponse:
         """Refuse what cannot be made, with the input's name; a private key is a secret, marked or not."""
@@ -134,14 +105,6 @@ class TlsProvider(provider_pb2_grpc.ResourceProviderServicer):
         staying = [name for name, one in resource.inputs.items() if one.stays and news.get(name) is None]
         made = {name: olds[name] for name in (*resource.outputs, *staying) if name in olds}
         return provider_pb2.UpdateResponse(properties=encode(state(resource, news, made)))
-
-    def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """Forget: there is nothing but the state."""
-        return empty_pb2.Empty()
-
-    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """Nothing here takes long enough to be cancelled."""
-        return empty_pb2.Empty()
 
 
 def unmade(resource: Resource, inputs: Properties) -> Properties:
