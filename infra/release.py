@@ -47,6 +47,11 @@ def fingerprint(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+def file_name(setting: str) -> str:
+    """Return the name of the file that holds one of an image's settings."""
+    return setting.lower().replace("_", "-")
+
+
 def public_file(name: str, content: str) -> File:
     """A file that everybody may read."""
     return File(name=name, content=content, fingerprint=fingerprint(content))

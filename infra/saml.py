@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 from infra import values
 from infra.database import secret_file
 from infra.model import FILES, Egress, File
-from infra.release import public_file
+from infra.release import file_name, public_file
 from infra.secrets import Pair, Pairs, configured
-from infra.settings import Saml
+from infra.settings import ConfiguredSecret, Saml
 
 EVERYWHERE = "0.0.0.0/0"
 """An identity provider's addresses change behind its name."""
@@ -29,8 +29,7 @@ def files(saml: Saml, pairs: Pairs | None) -> tuple[File, ...]:
     if not saml.idp_entity_id:
         return ()
     public = [public_file(file_name(name), text) for name, text in sorted(saml.documents.items()) if text]
-    keys = {"SAML_SP_PRIVATE_KEY": saml.private_key, "SAML_SP_PRIVATE_KEY_OLD": saml.private_key_old}
-    secret = [secret_file(file_name(name), configured(key)) for name, key in keys.items() if key]
+    secret = [secret_file(file_name(name), configured(key)) for name, key in own_keys(saml).items()]
     return (*public, *secret, *(files_of(pairs) if pairs else ()))
 
 
@@ -52,14 +51,14 @@ def of_pairs(pairs: Pairs) -> tuple[dict[str, Pair], dict[str, Pair]]:
 
 def names_of_files(saml: Saml, pairs: Pairs | None) -> list[str]:
     """Return the app's settings that are files."""
-    keys = {"SAML_SP_PRIVATE_KEY": saml.private_key, "SAML_SP_PRIVATE_KEY_OLD": saml.private_key_old}
     generated = [name for each in of_pairs(pairs) for name in each] if pairs else []
-    return [*(name for name, value in {**saml.documents, **keys}.items() if value), *generated]
+    return [*(name for name, text in saml.documents.items() if text), *own_keys(saml), *generated]
 
 
-def file_name(name: str) -> str:
-    """Return the name of the file that holds a setting."""
-    return name.lower().replace("_", "-")
+def own_keys(saml: Saml) -> dict[str, ConfiguredSecret]:
+    """Return the configured private keys by the names of the app's settings."""
+    found = {"SAML_SP_PRIVATE_KEY": saml.private_key, "SAML_SP_PRIVATE_KEY_OLD": saml.private_key_old}
+    return {name: key for name, key in found.items() if key}
 
 
 def egress(saml: Saml) -> tuple[Egress, ...]:
