@@ -173,12 +173,13 @@ def run_suites(
     if not first or len(first) == len(wanted):
         return [run_suite(request, suite, environment, folder) for suite in wanted]
     behind = [suite for suite in wanted if suite.beside]
+    # Those behind wait for the others, however long these take.
+    together = sum(budget_of(request, suite) for suite in wanted)
     request.terminal.say(f"beside the others, and told of at the end: {', '.join(suite.name for suite in behind)}")
     with Beside(
         behind,
         lambda suite: command_of(request, suite, folder),
-        # They wait for the others, however long those take.
-        lambda _: sum(budget_of(request, suite) for suite in wanted) * 60 * PATIENCE,
+        lambda _: together * 60 * PATIENCE,
         environment,
         REPOSITORY,
         folder,
@@ -188,7 +189,7 @@ def run_suites(
         head(request, suite)
         request.terminal.say(beside.words(suite).rstrip())
         code, seconds = beside.codes.get(suite.name), beside.seconds.get(suite.name, 0.0)
-        found[suite.name] = outcome_of(request, suite, folder, code, seconds, sum(each.budget for each in wanted))
+        found[suite.name] = outcome_of(request, suite, folder, code, seconds, together)
     return [found[suite.name] for suite in wanted]
 
 
