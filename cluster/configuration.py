@@ -153,6 +153,8 @@ def kubelet(layout: Layout, name_servers: str) -> dict[str, Any]:
         "volumeStatsAggPeriod": "-1s",
         # As much as is left for the machine itself; in percent, a large disk would count as full too early.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1Gi", "imagefs.available": "1Gi"},
+        # For the same reason images go by age alone.
+        "imageGCHighThresholdPercent": 100,
         "imageMaximumGCAge": "168h",
     }
 

@@ -71,6 +71,14 @@ def dns(layout: Layout) -> list[Object]:
         },
         "volumeMounts": [{"name": "configuration", "mountPath": "/etc/coredns", "readOnly": True}],
     }  # fmt: skip
+    # A kubelet deletes images that no container uses, and does not count the sandboxes, which all pods begin with.
+    keeps = {
+        "name": "keeps-the-sandbox-image",
+        "image": images.pause(),
+        "imagePullPolicy": "Never",
+        "resources": {"requests": {"cpu": "1m", "memory": "2Mi"}, "limits": {"memory": "16Mi"}},
+        "securityContext": container["securityContext"],
+    }
     pod = {
         "serviceAccountName": "coredns",
         "dnsPolicy": "Default",
@@ -81,7 +89,7 @@ def dns(layout: Layout) -> list[Object]:
             # Port 53 without the right to all low ports.
             "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "53"}],
         },
-        "containers": [container],
+        "containers": [container, keeps],
         "volumes": [{"name": "configuration", "configMap": {"name": "coredns"}}],
     }  # fmt: skip
     return [

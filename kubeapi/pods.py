@@ -97,10 +97,36 @@ def reasons(client: Client, namespace: str, labels: Mapping[str, str], lines: in
     except (ApiError, UnreachableError):
         return []
     return [
-        replace(trouble, last_lines=tuple(last_lines(client, namespace, trouble, lines)))
+        replace(
+            trouble,
+            message=trouble.message or last_warning(client, namespace, pod, trouble),
+            last_lines=tuple(last_lines(client, namespace, trouble, lines)),
+        )
         for pod in pods
         for trouble in troubles(pod)
     ]
+
+
+def last_warning(client: Client, namespace: str, pod: Mapping[str, Any], trouble: PodTrouble) -> str:
+    """Return what the last warning about a pod says, where its containers do not even begin and their status is silent.
+
+    A sandbox that cannot be made and a volume that cannot be mounted are told of in events alone.
+    """
+    if trouble.reason not in STARTING:
+        return ""
+    about = f"involvedObject.uid={pod['metadata']['uid']},type=Warning"
+    try:
+        found = client.get(f"/api/v1/namespaces/{quote(namespace, safe='')}/events", {"fieldSelector": about})
+    except (ApiError, UnreachableError):
+        return ""
+    return warning_of(found.get("items") or [])
+
+
+def warning_of(events: Sequence[Mapping[str, Any]]) -> str:
+    """Return reason and words of the latest of these events, or nothing."""
+    when = ("lastTimestamp", "eventTime", "firstTimestamp")
+    latest = max(events, key=lambda event: next((str(event[key]) for key in when if event.get(key)), ""), default=None)
+    return f"{latest.get('reason', '')}: {str(latest.get('message', '')).strip()}" if latest else ""
 
 
 def list_pods(client: Client, namespace: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import queue
 import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent import futures
 
@@ -39,9 +41,10 @@ def serve(servicer_adder: Callable[[grpc.Server], None]) -> None:
     user's Ctrl-C does not come here, for the engine starts each plugin in a process group of its own.
     """
     os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
-    gone = threading.Event()
+    # An event is no good here: set by a handler just when the same thread begins to wait, it waits for its own lock.
+    gone: queue.SimpleQueue[None] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: gone.set())
+        signal.signal(number, lambda *_: gone.put(None))
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=THREADS), options=OPTIONS)
     servicer_adder(server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -49,15 +52,15 @@ def serve(servicer_adder: Callable[[grpc.Server], None]) -> None:
     threading.Thread(target=_watch_engine, args=(gone, os.getppid()), daemon=True).start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    gone.wait()
+    gone.get()
     server.stop(GRACE_SECONDS).wait()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # a call that still waits for a container must not keep the process
 
 
-def _watch_engine(gone: threading.Event, parent: int) -> None:
-    """Set `gone` when the parent process, the engine, has ended.
+def _watch_engine(gone: queue.SimpleQueue[None], parent: int) -> None:
+    """Say so in `gone` when the parent process, the engine, has ended.
 
     Standard input tells nothing: the engine's end of it closes whenever its garbage collector comes by.
     """
@@ -65,9 +68,9 @@ def _watch_engine(gone: threading.Event, parent: int) -> None:
         engine = os.pidfd_open(parent)
     except (AttributeError, OSError):  # not Linux, an old kernel, or the parent ended before we looked
         while os.getppid() == parent:
-            gone.wait(PARENT_POLL_SECONDS)
+            time.sleep(PARENT_POLL_SECONDS)
     else:
         if os.getppid() == parent:  # else the number may be another process's by now
             select.select([engine], [], [])
         os.close(engine)
-    gone.set()
+    gone.put(None)

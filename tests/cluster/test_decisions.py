@@ -178,6 +178,18 @@ def test_the_objects_have_paths_and_nothing_is_pulled() -> None:
     assert all(one["imagePullPolicy"] == "Never" for pod in pods for one in pod["containers"])
 
 
+def test_no_image_that_only_this_cluster_has_is_ever_unused_and_deleted() -> None:
+    deployments = [each for each in objects.objects(LAYOUT) if each["kind"] == "Deployment"]
+    used = {one["image"] for each in deployments for one in each["spec"]["template"]["spec"]["containers"]}
+    assert {image.name for image in images.images(LAYOUT)} <= used
+
+
+def test_a_large_disk_is_not_full_at_some_percent() -> None:
+    settings = configuration.kubelet(LAYOUT, "/etc/resolv.conf")
+    assert settings["imageGCHighThresholdPercent"] == 100
+    assert not any("%" in bound for bound in settings["evictionHard"].values())
+
+
 def test_mounts_are_released_from_the_inside_out(tmp_path: Path) -> None:
     root = os.path.realpath(tmp_path)
     rows = [root, f"{root}/pods/a", f"{root}/pods/a/volumes/with\\040space", f"{root}-other", "/"]

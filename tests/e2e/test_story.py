@@ -138,7 +138,8 @@ def test_neither_a_name_nor_an_environment_nor_a_log_nor_a_process_nor_the_state
         for resource in exported["deployment"]["resources"]
         if resource["type"] == "random:index/randomPassword:RandomPassword"
     } | {serving.passphrase}
-    assert len(secrets) == 5
+    # The passwords of three roles, two keys with the next of each, and the passphrase.
+    assert len(secrets) == 8
     containers = serving.containers()
     places = {
         "docker inspect": run_docker("container", "inspect", *containers),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kubeapi.pods import PodTrouble, troubles
+from kubeapi.pods import PodTrouble, troubles, warning_of
 
 
 def pod(**status: Any) -> dict[str, Any]:
@@ -78,3 +78,10 @@ def test_an_init_container_that_is_done_is_no_trouble_and_one_that_fails_is() ->
 def test_last_lines_stand_below_the_trouble() -> None:
     trouble = PodTrouble("web-1", "web", "Error", "ended with exit code 1", ("first", "second"))
     assert str(trouble) == "pod web-1, container web: Error: ended with exit code 1\n    first\n    second"
+
+
+def test_of_several_warnings_the_last_is_told() -> None:
+    early = {"reason": "FailedMount", "message": "secret not found", "lastTimestamp": "2030-01-01T00:00:00Z"}
+    late = {"reason": "FailedCreatePodSandBox", "message": "no image\n", "eventTime": "2030-01-01T00:00:05.000000Z"}
+    assert warning_of([late, early]) == "FailedCreatePodSandBox: no image"
+    assert warning_of([]) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -205,13 +206,45 @@ def test_a_plugin_prints_its_port_and_goes_when_asked_or_left(tmp_path: Path) ->
             ) as engine:
                 assert engine.stdout is not None
                 plugin, port = map(int, engine.stdout.readline().split())
-                assert 1024 <= port < 65536
-                if leave == "interrupt the plugin":
-                    os.kill(plugin, signal.SIGINT)
-                    assert engine.wait(10) == 0
-                else:
+                try:
+                    assert 1024 <= port < 65536
+                    if leave == "interrupt the plugin":
+                        os.kill(plugin, signal.SIGINT)
+                        assert engine.wait(10) == 0
+                    else:
+                        engine.kill()
+                    wait_for(partial(ended, plugin), 10)
+                finally:
                     engine.kill()
-                wait_for(partial(ended, plugin), 10)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(plugin, signal.SIGKILL)
+
+
+ASKED_AT_ONCE = """
+import os, signal, threading
+from offline.plugin import serve
+
+waits = threading.Condition.wait
+
+def ask():
+    os.kill(os.getpid(), signal.SIGINT)
+
+def asked_while_it_begins_to_wait(condition, *arguments):
+    if threading.current_thread() is threading.main_thread():
+        ask()
+    return waits(condition, *arguments)
+
+threading.Condition.wait = asked_while_it_begins_to_wait
+threading.Timer(1, ask).start()
+serve.serve(lambda server: None)
+"""
+
+
+def test_a_plugin_that_is_asked_to_go_when_it_has_hardly_begun_goes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ASKED_AT_ONCE], capture_output=True, text=True, timeout=20, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_versions_agree_everywhere() -> None:
