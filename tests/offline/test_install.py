@@ -221,20 +221,24 @@ def test_a_plugin_prints_its_port_and_goes_when_asked_or_left(tmp_path: Path) ->
 
 
 ASKED_AT_ONCE = """
-import os, signal, threading
+import os, signal, sys, threading
 from offline.plugin import serve
 
-waits = threading.Condition.wait
+waits, writes, written = threading.Condition.wait, sys.stdout.write, []
 
 def ask():
     os.kill(os.getpid(), signal.SIGINT)
 
 def asked_while_it_begins_to_wait(condition, *arguments):
-    if threading.current_thread() is threading.main_thread():
+    if written and threading.current_thread() is threading.main_thread():
         ask()
     return waits(condition, *arguments)
 
-threading.Condition.wait = asked_while_it_begins_to_wait
+def write(text):
+    written.append(text)
+    return writes(text)
+
+threading.Condition.wait, sys.stdout.write = asked_while_it_begins_to_wait, write
 threading.Timer(1, ask).start()
 serve.serve(lambda server: None)
 """
