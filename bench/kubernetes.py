@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.nothing_changed import one_resource, seconds_of
 from bench.row import Row, spread
+from bench.stack import as_a_users
 from tests.conftest import started_at
 from tests.kubernetes.cluster import running_cluster
 from tests.kubernetes.site import ClusterSite, free_node_port, new_cluster_site
@@ -67,9 +68,8 @@ def stack(folder: Path) -> Iterator[ClusterSite]:
     cluster = running_cluster()
     name = f"bench-{os.getpid()}-{started_at(os.getpid())}"
     site = new_cluster_site(folder, name, cluster, free_node_port())
+    as_a_users(site)
     site.config("protectData", "false")
-    # The tests' programs leave no bytecode behind; a user's second update finds the first one's.
-    site.environment.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         yield site
     finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 from bench import weight
 from bench.compose import Compose, Images
 from bench.row import Row, spread
+from bench.stack import as_a_users
 from prober import work
 from prober.background import Background
 from prober.load import Load
@@ -95,7 +96,7 @@ def rows(requests: int = REQUESTS, rest_seconds: float = REST_SECONDS) -> list[R
         projects: list[Compose] = []
         try:
             (folder / "ours").mkdir()
-            site = new_site(folder / "ours", stack, alter=overlay)
+            site = as_a_users(new_site(folder / "ours", stack, alter=overlay))
             site.up()
             contenders = [Contender("this project", site.url, site.folder, site.up, f"scaffold.stack={stack}")]
             for method in ("up", "rollout"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,14 +12,21 @@ from tests.conftest import remove_labelled, remove_what_dead_runs_left, started_
 from tests.e2e.site import Site, new_site
 
 
+def as_a_users(site: Site) -> Site:
+    """Let a program keep its bytecode: those of the tests leave none behind, a user's second update finds its own."""
+    site.environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return site
+
+
 @contextmanager
-def serving() -> Iterator[Site]:
-    """Bring up a stack with the settings of a development one, and remove it."""
+def serving(prepare: Callable[[Site], object] = lambda _: None) -> Iterator[Site]:
+    """Bring up a stack with the settings of a development one, which `prepare` may change, and remove it."""
     remove_what_dead_runs_left("scaffold.stack", "e2e-")
     stack = f"e2e-{os.getpid()}-{started_at(os.getpid())}-bench"
     with tempfile.TemporaryDirectory(prefix="scaffold-bench-") as folder:
         try:
-            site = new_site(Path(folder), stack)
+            site = as_a_users(new_site(Path(folder), stack))
+            prepare(site)
             site.up()
             yield site
         finally:
