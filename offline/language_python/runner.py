@@ -16,13 +16,14 @@ import signal
 import sys
 import threading
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
 ERROR_SHOWN = 32  # the engine has the error already: the host adds none
 INTERRUPTED = 130
 GRACE_SECONDS = 3.0
+LOG_SECONDS = 10.0
 
 
 def receive(descriptor: int) -> dict[str, Any]:
@@ -41,14 +42,31 @@ def _follow(pipe: Any) -> None:
     os._exit(INTERRUPTED)
 
 
-def configure(run: dict[str, Any]) -> None:
-    """Hand the run's description to the SDK."""
+def send_aside(engine: Any, severity: int, thread: Executor) -> None:
+    """Have messages of a severity sent in their order by another thread: nobody waits for them.
+
+    The SDK says four things of each resource for `--debug`, and stops the whole program until the engine has each.
+    """
+    send = engine.Log
+
+    def log(request: Any, *arguments: Any, **options: Any) -> Any:
+        if request.severity != severity:
+            return send(request, *arguments, **options)
+        return thread.submit(send, request, timeout=LOG_SECONDS)
+
+    engine.Log = log
+
+
+def configure(run: dict[str, Any], aside: Executor) -> None:
+    """Hand the run's description to the SDK; what it says for `--debug` is sent `aside`."""
     from pulumi import runtime
+    from pulumi.runtime.proto import engine_pb2
 
     for key, value in run["config"].items():
         runtime.set_config(key, value)  # into the default that threads without a context of their own see
     runtime.set_all_config(run["config"], run["secret_keys"])
     runtime.configure(runtime.Settings(**run["settings"]))
+    send_aside(runtime.settings.get_engine(), engine_pb2.DEBUG, aside)
 
 
 def own_trace(error: BaseException, directory: str) -> str:
@@ -95,17 +113,20 @@ def main() -> None:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     import pulumi
 
-    configure(run)
+    aside = ThreadPoolExecutor(max_workers=1)
+    configure(run, aside)
     sys.argv = [run["program"], *run["arguments"]]
     os.chdir(run["directory"])
     try:
         execute(run["program"], run["settings"]["parallel"])
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
+        aside.shutdown()
         finish(ERROR_SHOWN)
     except Exception as error:
         directory = str(Path(run["directory"]).resolve())
         pulumi.log.error(f"Program failed with an unhandled exception:\n{own_trace(error, directory)}")
+        aside.shutdown()
         finish(ERROR_SHOWN)
     except KeyboardInterrupt:
         finish(INTERRUPTED)

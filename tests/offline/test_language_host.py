@@ -94,6 +94,22 @@ def test_what_a_program_prints_reaches_the_terminal(project: Project) -> None:
     assert "warning: said to the engine" in shown
 
 
+@pytest.mark.parametrize("ending", ["", "raise RuntimeError('on purpose')"])
+def test_debugging_shows_what_the_sdk_says_of_every_resource(project: Project, ending: str) -> None:
+    project.program(
+        f"""
+        import pulumi
+        for number in range(5):
+            pulumi.ComponentResource("own:index:Part", f"part-{{number}}")
+        {ending}
+        """
+    )
+    done = project.run("up", "--yes", "--skip-preview", "--stack", project.stack, "--debug")
+    assert (done.returncode != 0) == bool(ending)
+    for number in range(5):
+        assert f"ty=own:index:Part, name=part-{number}" in done.stdout + done.stderr
+
+
 def test_a_raising_program_gives_one_error_with_its_own_frames(project: Project) -> None:
     project.program(
         """

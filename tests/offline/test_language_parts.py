@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf import empty_pb2, struct_pb2
-from pulumi.runtime.proto import language_pb2, language_pb2_grpc
+from pulumi.runtime.proto import engine_pb2, language_pb2, language_pb2_grpc
 
 from offline.language_python import interpreter, options, packages, program, runner, typecheck
 from offline.language_python.host import LanguageHost
@@ -135,6 +136,28 @@ def test_a_trace_starts_at_the_programs_first_frame(tmp_path: Path) -> None:
     assert "test_language_parts" not in trace
     assert trace.count(str(file)) == 2
     assert "test_language_parts" in runner.own_trace(raised.value, "/nowhere")
+
+
+def test_a_program_does_not_wait_for_what_it_says_in_debugging_and_its_order_stays() -> None:
+    heard: list[str] = []
+    listens = threading.Event()
+
+    class Engine:
+        def Log(self, request: engine_pb2.LogRequest, timeout: float | None = None) -> None:  # noqa: N802
+            assert listens.wait(10)
+            heard.append(request.message)
+
+    engine = Engine()
+    with futures.ThreadPoolExecutor(max_workers=1) as aside:
+        runner.send_aside(engine, engine_pb2.DEBUG, aside)
+        for number in range(20):
+            engine.Log(engine_pb2.LogRequest(severity=engine_pb2.DEBUG, message=str(number)))
+        assert heard == []
+        listens.set()
+        engine.Log(engine_pb2.LogRequest(severity=engine_pb2.ERROR, message="an error"))
+        assert "an error" in heard, "what is not for debugging has been said when the call returns"
+    heard.remove("an error")
+    assert heard == [str(number) for number in range(20)]
 
 
 def test_a_failed_installation_says_pips_last_words(tmp_path: Path) -> None:
