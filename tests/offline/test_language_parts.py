@@ -143,7 +143,7 @@ def test_a_program_does_not_wait_for_what_it_says_in_debugging_and_its_order_sta
     listens = threading.Event()
 
     class Engine:
-        def Log(self, request: engine_pb2.LogRequest, timeout: float | None = None) -> None:  # noqa: N802
+        def Log(self, request: engine_pb2.LogRequest, **_: object) -> None:  # noqa: N802
             assert listens.wait(10)
             heard.append(request.message)
 
