@@ -39,7 +39,7 @@ def test_a_preview_warns_of_another_gateway_and_of_nothing_else(site: Site) -> N
     template.write_text(template.read_text() + "# another image\n")
     warned = said(site, "preview")
     assert "the container of the gateway will be replaced (image: scaffold-test-gateway:" in warned
-    assert f"closed for about {interruption.SECONDS} s" in warned
+    assert f"closed for {interruption.SECONDS} s" in warned
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ import pulumi
 from infra.model import Service, System
 from infra.platforms.docker import image, network, workload
 
-SECONDS = 6
-"""How long nobody is served when no request is in flight: as measured on a busy machine of two processors."""
+SECONDS = "1 to 6"
+"""How long nobody is served when no request is in flight: on two processors, with nothing else to do and busy."""
 
 
 def warn(system: System, found: Mapping[str, Any] | None) -> None:
@@ -57,7 +57,7 @@ def message(gateway: Service, reasons: Sequence[str]) -> str:
     """Say what is replaced and why, what visitors see of it, and what to do instead."""
     return (
         f"the container of the {gateway.name} will be replaced ({'; '.join(reasons)}). It holds the site's port, "
-        f"which is closed for about {SECONDS} s meanwhile, and for up to {gateway.stop_seconds} s more while requests "
+        f"which is closed for {SECONDS} s meanwhile, and for up to {gateway.stop_seconds} s more while requests "
         "in flight end: whoever asks then is refused, and sees no maintenance page. Do it when few visitors are "
         "there. To lose no request: a proxy in front that tries again, or Kubernetes, where the gateway rolls. "
         "Releases, pages and settings of the gateway replace no container"
