@@ -72,6 +72,6 @@ def test_an_office_signs_in_at_once_through_the_identity_provider(gateway_behind
 
 
 def test_nobody_begins_logins_without_end(gateway_behind_a_proxy: Gateway) -> None:
-    path = "/auth/login/saml/login"
+    path = "/auth/login/saml"
     replies = [send(gateway_behind_a_proxy, "198.51.100.7", path, "GET") for _ in range(ANSWERS + 60)]
     assert 429 in {reply.status for reply in replies}
