@@ -1,0 +1,138 @@
+"""`schedule`: runs backups when they are due, one at a time, each as a process of its own, until it is stopped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from backup import catalogue, clock, cron, line, metrics, notice, program, setting, settings, state, timetable, url
+from backup.cron import Cron
+from backup.error import StopError
+from backup.notice import Channels, Event
+from backup.settings import Settings
+from backup.state import State
+
+DEFAULT = "30 3 * * *"
+# The clock may be set while this sleeps, so it looks again and again.
+LOOK_SECONDS = 15.0
+STOP_SECONDS = 25.0
+ALARM_AGAIN = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the schedule is made of."""
+
+    chosen: Settings
+    schedule: Cron
+    limit: timedelta
+    channels: Channels
+    metrics: Path | None
+    database: str
+    began: datetime
+
+
+def main(environ: Mapping[str, str] = os.environ) -> int:
+    """Run the schedule until a signal ends it; return 1 when the settings are unusable."""
+    try:
+        service = prepare(environ)
+        os.close(catalogue.claim(service.chosen.folder, wait=True))
+    except StopError as error:
+        line.say("error", str(error))
+        return 1
+    decision = timetable.decide(service.schedule, service.chosen.zone, service.began, state.read(service.chosen.folder))
+    line.say("info", "the schedule is on", database=service.database, next=decision.next.isoformat())
+    alarmed: datetime | None = None
+    while True:
+        now = datetime.now(UTC)
+        before = state.read(service.chosen.folder)
+        decision = timetable.decide(service.schedule, service.chosen.zone, now, before)
+        if decision.run:
+            line.say("info", "a run is due", why=decision.why)
+            run(service)
+            continue
+        late = timetable.overdue(before, now, service.began, service.limit)
+        alarmed = alarm(service, before, now, alarmed) if late else None
+        record(service, before, now, decision.next, late)
+        time.sleep(max(0.0, min(LOOK_SECONDS, (decision.next - now).total_seconds())))
+
+
+def prepare(environ: Mapping[str, str]) -> Service:
+    """Return the service that the settings ask for; raise StopError that names the one that is unusable."""
+    chosen = settings.read(environ)
+    chosen.key()
+    text = setting.read("BACKUP_SCHEDULE", environ) or DEFAULT
+    try:
+        schedule = cron.parse(text)
+    except ValueError as error:
+        raise StopError(f"BACKUP_SCHEDULE: {error}") from None
+    path = environ.get("BACKUP_METRICS_FILE")
+    return Service(
+        chosen=chosen,
+        schedule=schedule,
+        limit=timedelta(hours=setting.number("BACKUP_MAX_AGE_HOURS", 26, 1, 24 * 366, environ)),
+        channels=notice.find(environ),
+        metrics=Path(path) if path else None,
+        database=url.find(environ).database,
+        began=datetime.now(UTC),
+    )
+
+
+def run(service: Service) -> None:
+    """Make one backup in a process of its own: what it held is free afterwards, and a crash of it is not this one's."""
+    command = [*program.LEASH, sys.executable, "-m", "backup", "run", "--wait"]
+    before = state.read(service.chosen.folder).last_run
+    with subprocess.Popen(command) as process:
+        try:
+            status = process.wait()
+        except BaseException:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+    after = state.read(service.chosen.folder)
+    if after.last_run == before or after.last_result == state.UNFINISHED:
+        # It came to no end of its own, or could not write: without this it would be due again at once, and for ever.
+        line.say("error", "a run ended without a result", status=status)
+        failed(service, after, status)
+
+
+def failed(service: Service, after: State, status: int) -> None:
+    """Note a failure that the run could not note itself; where that is impossible too, wait before the next try."""
+    try:
+        noted = state.after_run(after, clock.read(), 0.0, f"the run ended with status {status} and no result")
+        state.write(service.chosen.folder, noted)
+    except OSError as error:
+        line.say("error", f"{service.chosen.folder}: {error.strerror}. The next try is in five minutes")
+        time.sleep(timetable.RETRIES[0].total_seconds())
+        return
+    notice.tell(service.channels, Event("failure", {"database": service.database, "error": noted.last_error}))
+
+
+def alarm(service: Service, before: State, now: datetime, alarmed: datetime | None) -> datetime:
+    """Tell that the last success is too long ago, once a day; return when that was told."""
+    if alarmed is not None and now - alarmed < ALARM_AGAIN:
+        return alarmed
+    last = datetime.fromtimestamp(before.last_success, UTC).isoformat() if before.last_success else "never"
+    line.say("error", "no backup has succeeded for too long", last_success=last, limit=str(service.limit))
+    notice.tell(service.channels, Event("overdue", {"database": service.database, "last_success": last}))
+    return now
+
+
+def record(service: Service, before: State, now: datetime, following: datetime, late: bool) -> None:
+    """Write the metrics, where they are asked for."""
+    if service.metrics is None:
+        return
+    try:
+        entries = catalogue.entries(service.chosen.folder, service.chosen.keys)
+        metrics.write(service.metrics, metrics.render(before, entries, now, following, late))
+    except (OSError, StopError) as error:
+        line.say("warning", f"{service.metrics}: the metrics could not be written: {error}")

@@ -1,0 +1,78 @@
+"""Encryption: this machine makes backups that it cannot read, and the drill finds a key that is lost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def keys(stage: Any) -> dict[str, dict[str, str]]:
+    """Two recipients and a stranger, each with its public key and the path of its secret one."""
+    found = {}
+    for name in ("ours", "theirs", "strangers"):
+        secret = stage.docker("exec", stage.name, "age-keygen")
+        public = next(line.split()[-1] for line in secret.splitlines() if "public key" in line)
+        found[name] = {"public": public, "path": stage.file(f"{name}.age-key", secret.encode())}
+    return found
+
+
+@pytest.fixture
+def sealed(desk: Any, keys: Any) -> Any:
+    """A folder whose backups are encrypted to two recipients."""
+    desk.environ["BACKUP_AGE_RECIPIENTS"] = f"{keys['ours']['public']}, {keys['theirs']['public']}"
+    return desk
+
+
+def test_every_file_is_encrypted_and_nothing_is_left_in_the_clear(sealed: Any) -> None:
+    folder = sealed.folder / sealed.make()
+    assert sorted(path.name for path in folder.iterdir()) == ["database.dump.age", "globals.sql.age", "manifest.json"]
+    for name in ("database.dump.age", "globals.sql.age"):
+        content = (folder / name).read_bytes()
+        assert content.startswith(b"age-encryption.org/v1\n-> X25519 ")
+        assert content.count(b"\n-> X25519 ") == 2
+        assert b"PGDMP" not in content
+        assert b"CREATE ROLE" not in content
+    assert sealed.run("verify").status == 0
+    assert "encrypted" in sealed.run("list").text
+
+
+def test_each_recipient_can_restore_and_the_drill_shows_it(sealed: Any, keys: Any) -> None:
+    sealed.make()
+    for name in ("ours", "theirs"):
+        done = sealed.run("drill", BACKUP_AGE_IDENTITY_FILE=keys[name]["path"])
+        assert done.status == 0, done.text
+    assert sealed.listed()[0]["state"] == "drilled"
+    assert list((sealed.stage.root / "work" / sealed.folder.name).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "words"), [("strangers", "cannot be decrypted"), ("", "not set"), ("lost", "not there")]
+)
+def test_a_lost_or_wrong_key_is_found_by_the_drill_before_it_is_needed(
+    sealed: Any, keys: Any, key: str, words: str
+) -> None:
+    made = sealed.make()
+    path = keys[key]["path"] if key in keys else "/run/files/lost" if key else ""
+    done = sealed.run("drill", BACKUP_AGE_IDENTITY_FILE=path)
+    assert (done.status, words in done.errors) == (1, True)
+    assert json.loads((sealed.folder / ".state.json").read_text())["last_drill_result"] == "failure"
+    assert sealed.good() == [made], "the backup is none the worse: whoever has the key can restore it"
+
+
+def test_a_flipped_bit_in_what_is_encrypted_is_found_without_the_key(sealed: Any) -> None:
+    made = sealed.make()
+    path = sealed.folder / made / "database.dump.age"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert (sealed.run("verify").status, sealed.good()) == (1, [])
+
+
+def test_a_secret_key_among_the_recipients_is_refused_unread(sealed: Any) -> None:
+    done = sealed.run("run", BACKUP_AGE_RECIPIENTS="AGE-SECRET-KEY-1QQPQYQ")
+    assert (done.status, "wanted the public ones" in done.errors, "1QQPQYQ" in done.text) == (1, True, False)
+    done = sealed.run("run", BACKUP_AGE_RECIPIENTS="age1notakey")
+    assert (done.status, sealed.names()) == (1, [])
