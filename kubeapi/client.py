@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import socket
 import ssl
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from http.client import HTTPException
+from dataclasses import replace
+from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -79,6 +81,18 @@ class Client:
             if answer.status >= BAD_REQUEST:
                 raise _error(answer.whole())
             yield answer.lines()
+
+    @contextlib.contextmanager
+    def upgraded(
+        self, path: str, headers: Mapping[str, str], seconds: float
+    ) -> Iterator[tuple[socket.socket, HTTPMessage]]:
+        """Yield a connection that is no HTTP any more, and what the server said to that; raise as `get` does."""
+        request, connections = self._request("GET", path, None, None, "", seconds, "*/*")
+        request = replace(request, headers={**request.headers, **headers})
+        with connections.upgraded(request) as (connection, answer):
+            if connection is None:
+                raise _error(answer)
+            yield connection, answer.headers
 
     def close(self) -> None:
         """Close the connections."""

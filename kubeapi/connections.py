@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPMessage, HTTPResponse, RemoteDisconnected
+from typing import Any
 
 CONNECT_SECONDS = 5.0
 CONNECT_TRIES = 3
 PIECE_BYTES = 65536
+SWITCHING = 101
 
 Reached = Callable[[], AbstractContextManager[None]]
 
@@ -45,6 +47,15 @@ class Answer:
     def text(self) -> str:
         """The body as text; what is no UTF-8 in it is marked."""
         return self.body.decode(errors="replace")
+
+
+class _Unread(HTTPResponse):
+    """An answer that is read no further than its head: what comes after that is no HTTP."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp.close()
+        self.fp = sock.makefile("rb", buffering=0)  # type: ignore[assignment]
 
 
 class Stream:
@@ -109,6 +120,21 @@ class Connections:
             connection, answer = self._begun(request)
         try:
             yield Stream(answer, self._reached)
+        finally:
+            answer.close()
+            connection.close()
+
+    @contextlib.contextmanager
+    def upgraded(self, request: Request) -> Iterator[tuple[socket.socket | None, Answer]]:
+        """Yield a connection that is no HTTP any more, and what the server said; no connection where it refused."""
+        with self._reached():
+            connection = self._connected()
+            connection.response_class = _Unread
+            answer = self._asked(connection, request)
+            refused = answer.status != SWITCHING
+            head = Answer(answer.status, answer.headers, answer.read() if refused else b"")
+        try:
+            yield None if refused else connection.sock, head
         finally:
             answer.close()
             connection.close()

@@ -31,6 +31,7 @@ VERBS = {
     "env": "env",
     "config": "config",
     "migrate": "migrate",
+    "flask": "flask",
     "maintenance": "maintenance",
     "cancel": "cancel",
     "rollback": "rollback",
@@ -45,6 +46,8 @@ VERBS = {
     "check": "check",
     "bench": "bench",
 }
+# What they print is for programs too.
+BARE = ("env", "flask")
 INTERRUPTED = 130
 CLOSED = 141
 
@@ -55,7 +58,7 @@ def main(words: Sequence[str]) -> int:
         sys.stderr.write(f"usage: python3 -m operate VERB [ARGUMENT …]\n  VERB is one of: {', '.join(VERBS)}\n")
         return 2
     verb, *arguments = words
-    terminal = Terminal(sys.stderr if verb == "env" else sys.stdout)
+    terminal = Terminal(sys.stderr if verb in BARE else sys.stdout)
     arguments += shlex.split(os.environ.get("ARGS", ""))
     # As Ctrl-C does: what was started is stopped, and what was half made is taken away.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

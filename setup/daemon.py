@@ -83,6 +83,15 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+class _Unread(http.client.HTTPResponse):
+    """An answer that is read no further than its head: what comes after that is no HTTP."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp.close()
+        self.fp = sock.makefile("rb", buffering=0)  # type: ignore[assignment]
+
+
 @dataclass(frozen=True)
 class Daemon:
     """The Docker daemon behind an endpoint; every call raises OSError when it cannot be reached."""
@@ -146,6 +155,18 @@ class Daemon:
             if answer.status >= http.client.BAD_REQUEST:
                 raise DaemonError(answer.status, _words(answer.read()))
             yield answer
+
+    @contextlib.contextmanager
+    def talking(self, path: str, body: object, timeout: float = ANSWER_SECONDS) -> Iterator[socket.socket]:
+        """Yield the connection that a POST has made one of bytes both ways; raise DaemonError when it is refused."""
+        with self._connection(timeout) as connection:
+            connection.response_class = _Unread
+            headers = {"Content-Type": "application/json", "Connection": "Upgrade", "Upgrade": "tcp"}
+            connection.request("POST", path, body=json.dumps(body), headers=headers)
+            answer = connection.getresponse()
+            if answer.status >= http.client.BAD_REQUEST:
+                raise DaemonError(answer.status, _words(answer.read()))
+            yield connection.sock
 
     def labelled(self, kind: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return the `containers` (stopped ones too), `networks` or `volumes` that carry all the labels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operate.docker.command import run as command
 from operate.docker.down import run as down
 from operate.docker.images import prune
 from operate.docker.ledger import run as ledger
@@ -19,8 +20,8 @@ from setup.prepare import Prepared
 from setup.problem import Problem
 
 __all__ = [
-    "beforehand", "down", "handed", "ledger", "logs", "maintenance", "mend", "migrate", "obstacles", "ready", "settle",
-    "status", "take_away",
+    "beforehand", "command", "down", "handed", "ledger", "logs", "maintenance", "mend", "migrate", "obstacles", "ready",
+    "settle", "status", "take_away",
 ]  # fmt: skip
 
 

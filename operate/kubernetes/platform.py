@@ -15,8 +15,8 @@ from setup.facts import Facts
 from setup.problem import Problem
 
 __all__ = [
-    "beforehand", "down", "handed", "ledger", "logs", "maintenance", "mend", "migrate", "obstacles", "ready", "settle",
-    "status", "take_away",
+    "beforehand", "command", "down", "handed", "ledger", "logs", "maintenance", "mend", "migrate", "obstacles", "ready",
+    "settle", "status", "take_away",
 ]  # fmt: skip
 
 
@@ -89,6 +89,14 @@ def ledger(request: Request) -> tuple[list[str], bool]:
     from operate.kubernetes.ledger import run as read
 
     return read(request)
+
+
+def command(request: Request, words: Sequence[str]) -> int:
+    """Run a command of the app's in one of its pods."""
+    packages(request)
+    from operate.kubernetes.command import run as start
+
+    return start(request, words)
 
 
 def maintenance(request: Request, order: Order) -> Flag | None:

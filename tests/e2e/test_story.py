@@ -17,6 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from operate import flask
+from operate.request import Request
+from setup import state
+from setup.places import places_from
 from tests.conftest import ROOT, run_docker
 from tests.e2e.browser import chromium
 from tests.e2e.release import BROKEN_MIGRATION, head_of, is_page, is_site
@@ -89,6 +93,17 @@ def test_every_page_looks_right_in_a_browser(serving: Site, artefacts: Path) -> 
                     page.screenshot(path=artefacts / f"{name}-{scheme}-{width}.png", full_page=True)
                 assert [p for p in problems if "404" not in p] == []
                 page.close()
+
+
+def test_a_command_of_the_apps_own_runs_in_the_release_that_serves(
+    serving: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(state, "NAME", PROJECT)
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    words = ("release", "list", "--json")
+    assert flask.run(Request("flask", serving.stack, words, places_from(environment, ROOT), environment)) == 0
+    (newest, *_) = json.loads(capfd.readouterr().out)
+    assert (newest["release"], newest["outcome"]) == (serving.outputs()["release"], "serving")
 
 
 def test_a_second_up_changes_nothing(serving: Site) -> None:

@@ -256,6 +256,15 @@ def test_migrations_run_once_more_and_leave_nothing_behind(serving: ClusterClone
     until(lambda: serving.names("jobs") == before, "the job is gone")
 
 
+def test_a_command_of_the_apps_own_runs_in_a_pod_that_serves(serving: ClusterClone) -> None:
+    code, said = serving.make("flask", ARGS="release list --limit 1")
+    assert code == 0, said
+    assert re.search(rf"{serves(serving)} +serving", said), said
+    code, said = serving.make("flask", ARGS="users nonsense")
+    assert code == 2
+    assert "No such command 'nonsense'" in said
+
+
 def serves(clone: ClusterClone) -> str:
     """Return the release that answers."""
     return str(json.loads(clone.get("/readyz")[1])["release"])

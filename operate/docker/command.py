@@ -1,0 +1,79 @@
+"""A command of the app's in one of its containers, with this process's own input and output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from operate import conversation
+from operate.docker.containers import Container, none_found, of_stack, reachable
+from operate.request import Request
+from setup.problem import Problem
+
+SERVICE = "web"
+HEADER = 8
+
+
+class Frames:
+    """Docker's way to carry two streams back: eight bytes before each piece tell its stream and its length."""
+
+    over = False
+    answer = b""
+
+    def __init__(self) -> None:
+        self.rest = b""
+
+    def given(self, data: bytes) -> bytes:
+        """Return input as it is."""
+        return data
+
+    def given_all(self) -> bytes | None:
+        """Return None: the end of the input is the end of this way of the connection."""
+        return None
+
+    def taken(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Return the pieces that are complete."""
+        self.rest += data
+        while len(self.rest) >= HEADER:
+            end = HEADER + int.from_bytes(self.rest[4:HEADER], "big")
+            if len(self.rest) < end:
+                return
+            piece, self.rest = self.rest[:end], self.rest[end:]
+            yield piece[0], piece[HEADER:]
+
+
+def run(request: Request, command: Sequence[str]) -> int:
+    """Run it and return its exit code; raise Problem where no app runs, or it hangs."""
+    client = reachable(request)
+    container = choose(of_stack(client, request.stack), request.stack)
+    told = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
+    identifier = client.post(f"/containers/{container.identifier}/exec", told)["Id"]
+    try:
+        with client.talking(f"/exec/{identifier}/start", {"Detach": False, "Tty": False}) as connection:
+            conversation.carry(connection, Frames())
+    except TimeoutError:
+        raise Problem(
+            f"The command in {container.name} has said nothing for {conversation.SECONDS / 60:.0f} minutes.",
+            f"it may go on there; see what it waits for: make logs STACK={request.stack} SERVICE={SERVICE}",
+        ) from None
+    except OSError as error:
+        raise Problem(
+            f"The connection to the command in {container.name} broke: {error}.",
+            f"it may go on there: make logs STACK={request.stack} SERVICE={SERVICE}, then run this again",
+        ) from None
+    return int(client.get(f"/exec/{identifier}/json")["ExitCode"])
+
+
+def choose(found: Sequence[Container], stack: str) -> Container:
+    """Return a container of the app's that runs, a healthy one before others; raise Problem where none does."""
+    if not found:
+        raise none_found(stack)
+    running = [
+        each for each in found if each.service == SERVICE and each.running and not each.status.startswith("Restarting")
+    ]
+    if not running:
+        raise Problem(
+            f"No app of the stack {stack} runs in which a command could.",
+            f"make status STACK={stack} says how it is; make up STACK={stack} starts it",
+        )
+    # While an update runs there are two releases; either does, as long as it is well.
+    return min(running, key=lambda each: ("(healthy)" not in each.status, "(Paused)" in each.status))

@@ -1,0 +1,56 @@
+"""A command of the app's in one of its pods, with this process's own input and output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from kubeapi import commands, pods
+from operate import conversation
+from operate.kubernetes.cluster import SERVICE as LABEL
+from operate.kubernetes.cluster import Object, label_of, name_of, reached
+from operate.request import Request
+from setup.problem import Problem
+
+SERVICE = "web"
+
+
+def run(request: Request, command: Sequence[str]) -> int:
+    """Run it and return its exit code; raise Problem where no app runs, or it hangs."""
+    with reached(request) as cluster:
+        pod = choose(cluster.pods(), request.stack, cluster.namespace)
+        name, container = name_of(pod), str(pod["spec"]["containers"][0]["name"])
+        try:
+            with commands.begun(cluster.client, cluster.namespace, name, container, command) as (connection, channels):
+                conversation.carry(connection, channels)
+        except TimeoutError:
+            raise Problem(
+                f"The command in {name} has said nothing for {conversation.SECONDS / 60:.0f} minutes.",
+                f"it may go on there; see what it waits for: make logs STACK={request.stack} SERVICE={SERVICE}",
+            ) from None
+        except OSError as error:
+            raise Problem(
+                f"The connection to the command in {name} broke: {error}.",
+                f"it may go on there: make logs STACK={request.stack} SERVICE={SERVICE}, then run this again",
+            ) from None
+    code, trouble = channels.exit_code()
+    if trouble:
+        sys.stderr.write(f"{name}: {trouble}\n")
+    return code
+
+
+def choose(found: Sequence[Object], stack: str, namespace: str) -> Object:
+    """Return a pod of the app's that is ready; raise Problem, with what keeps them from it, where none is."""
+    if not found:
+        raise Problem(
+            f"There are no pods of the stack {stack} in namespace {namespace}.", f"make up STACK={stack} starts it"
+        )
+    apps = [pod for pod in found if label_of(pod, LABEL) == SERVICE and not pod["metadata"].get("deletionTimestamp")]
+    ready = [pod for pod in apps if (pod.get("status") or {}).get("phase") == "Running" and not pods.troubles(pod)]
+    if not ready:
+        words = "; ".join(str(trouble) for pod in apps for trouble in pods.troubles(pod)) or "it has no pod"
+        raise Problem(
+            f"No app of the stack {stack} is ready in which a command could run: {words}.",
+            f"make status STACK={stack} says how it is; make up STACK={stack} starts it",
+        )
+    return ready[0]
