@@ -5,35 +5,42 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from flask import Flask
-from scaffold import create_app, schema
+from scaffold import create_app, hashing, schema
 from scaffold.database import db
 from scaffold.settings import Settings, load
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from tests.app.runner import Runner
 from tests.conftest import ROOT
 
 Docker = Callable[..., str]
 (HEAD,) = schema.heads()
 SECRET_KEY = "k3y-0f-tests-abcdefghijklmnopqrstuvwxyz"
-PASSWORDS = {"owner": "0wner-s3cret", "app_a": "app-s3cret"}
+PASSWORDS = {"owner": "0wner-s3cret", "app_a": "app-s3cret", "tests": "t3sts-s3cret"}
 HARDENED = (
     "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
     "--user", "10001:10001", "--tmpfs", "/tmp:rw,noexec,nosuid,size=16m", "--memory", "384m",
 )  # fmt: skip
+VERSIONS = "/app/migrations/versions"
+# The environment that the image gives to what runs in it.
+PLAIN = {"PATH": "/app/venv/bin:/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": "/app", "LANG": "C.UTF-8"}
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
@@ -111,11 +118,26 @@ class Postgres:
         self.network = network
 
     def psql(self, database: str, sql: str) -> str:
-        """Run SQL as the superuser."""
-        command = ["psql", "-h", "/run/postgresql", "-U", "postgres", "-d", database, "-XAtq", "-v", "ON_ERROR_STOP=1"]
-        return self.docker("exec", self.name, *command, "-c", sql)
+        """Run SQL as a superuser, and return what psql would print of it."""
+        printed = []
+        try:
+            with self.connect(database, "tests") as connection, connection.cursor() as cursor:
+                cursor.execute(sql)
+                more: bool | None = True
+                while more:
+                    printed += printed_of(cursor.pgresult)
+                    more = cursor.nextset()
+        except psycopg.Error as error:
+            raise AssertionError(f"{sql}: {error}") from error
+        return "\n".join(printed).strip()
 
-    @property
+    def psql_on_the_socket(self, *statements: str) -> None:
+        """Run SQL as the one superuser that the image has, which nobody is over the network."""
+        command = ["psql", "-h", "/run/postgresql", "-U", "postgres", "-d", "postgres", "-XAtq"]
+        told = [word for statement in statements for word in ("-c", statement)]
+        self.docker("exec", self.name, *command, "-v", "ON_ERROR_STOP=1", *told)
+
+    @cached_property
     def address(self) -> str:
         """The server's address on its network."""
         return self.docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", self.name)
@@ -135,10 +157,12 @@ class Postgres:
 
     def make_roles(self) -> None:
         """Make the roles as the database's own job does: the app's has no right to change the schema."""
-        self.psql("postgres", "CREATE ROLE app NOLOGIN")
-        for role, password in PASSWORDS.items():
-            self.psql("postgres", f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
-        self.psql("postgres", "GRANT app TO app_a")
+        self.psql_on_the_socket(
+            "CREATE ROLE app NOLOGIN",
+            *(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'" for role, password in PASSWORDS.items()),
+            "GRANT app TO app_a",
+            "ALTER ROLE tests SUPERUSER",
+        )
 
     def database(self) -> Urls:
         """Make an empty database and return the ways in."""
@@ -155,15 +179,12 @@ class Postgres:
 
     def let_in(self, name: str) -> None:
         """Give the roles their rights in a database as the database's own job does."""
-        self.psql(name, "ALTER SCHEMA public OWNER TO owner")
-        self.psql(name, "REVOKE CREATE ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO app")
         self.psql(
             name,
-            "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public "
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app",
-        )
-        self.psql(
-            name, "ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public GRANT SELECT, USAGE ON SEQUENCES TO app"
+            "ALTER SCHEMA public OWNER TO owner; REVOKE CREATE ON SCHEMA public FROM PUBLIC; "
+            "GRANT USAGE ON SCHEMA public TO app; ALTER DEFAULT PRIVILEGES FOR ROLE owner IN SCHEMA public "
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app; ALTER DEFAULT PRIVILEGES FOR ROLE owner "
+            "IN SCHEMA public GRANT SELECT, USAGE ON SEQUENCES TO app",
         )
 
     def urls(self, name: str) -> Urls:
@@ -174,6 +195,15 @@ class Postgres:
             for role in ("owner", "app_a")
         )
         return Urls(name, owner, app)
+
+
+def printed_of(result: psycopg.pq.abc.PGresult | None) -> list[str]:
+    """Return the rows of a result as psql prints them without alignment."""
+    if result is None or result.status != psycopg.pq.ExecStatus.TUPLES_OK:
+        return []
+    cells = range(result.nfields)
+    rows = ([result.get_value(row, cell) or b"" for cell in cells] for row in range(result.ntuples))
+    return [b"|".join(row).decode() for row in rows]
 
 
 def start_postgres(docker: Docker, image: str, run_id: str, network: str) -> Postgres:
@@ -219,25 +249,33 @@ def migrated(postgres: Postgres) -> str:
     return urls.name
 
 
+@cache
+def runner() -> Runner:
+    """What runs `flask` commands from the working tree."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "app"), "PYTHONDONTWRITEBYTECODE": "1"}
+    return Runner([sys.executable, str(ROOT / "tests/app/runner.py")], environment)
+
+
 def flask(postgres: Postgres, url: str, *command: str, said: str = "", **env: str) -> subprocess.CompletedProcess[str]:
     """Run `flask --app scaffold:create_app COMMAND` from the working tree on a database of the server."""
     here = make_url(url).set(host=postgres.address).render_as_string(hide_password=False)
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT / "app"),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "ENVIRONMENT": "production",
         "SQLALCHEMY_DATABASE_URI": here,
         **env,
     }
-    return subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "scaffold:create_app", *command],
-        capture_output=True, text=True, timeout=120, check=False, input=said, env=environment,
-    )  # fmt: skip
+    return runner().run(["--app", "scaffold:create_app", *command], environment, said)
 
 
 @pytest.fixture
-def site(settings: Settings, postgres: Postgres, migrated: str) -> Iterator[Flask]:
+def light_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make hashes of passwords cost next to nothing: what they are to cost is tested where they are made."""
+    monkeypatch.setattr(hashing, "MEMORY_KIB", 64)
+
+
+@pytest.fixture
+def site(settings: Settings, postgres: Postgres, migrated: str, light_hashes: None) -> Iterator[Flask]:
     """The app of the working tree as in production, on a PostgreSQL database of its own with the app's own role."""
     urls = postgres.copy(migrated)
     url = make_url(urls.app).set(host=postgres.address)
@@ -248,7 +286,7 @@ def site(settings: Settings, postgres: Postgres, migrated: str) -> Iterator[Flas
 
 
 @pytest.fixture
-def trial(settings: Settings, postgres: Postgres, migrated: str) -> Iterator[Flask]:
+def trial(settings: Settings, postgres: Postgres, migrated: str, light_hashes: None) -> Iterator[Flask]:
     """The app of a trial, where a setting lets passwords in."""
     urls = postgres.copy(migrated)
     url = make_url(urls.app).set(host=postgres.address)
@@ -321,23 +359,32 @@ class Web:
 def json_lines(docker: Docker, name: str) -> list[dict[str, Any]]:
     """Return a container's output, standard error included, as the JSON objects that its lines must be."""
     done = subprocess.run(["docker", "logs", name], capture_output=True, text=True, timeout=30, check=True)
-    found = [json.loads(line) for line in (done.stdout + done.stderr).splitlines()]
+    return as_objects(done.stdout + done.stderr)
+
+
+def as_objects(printed: str) -> list[dict[str, Any]]:
+    """Return lines of a log as the JSON objects that they must be."""
+    found = [json.loads(line) for line in printed.splitlines()]
     assert all(isinstance(line, dict) and {"event", "level", "timestamp", "release"} <= line.keys() for line in found)
     return found
 
 
-class Image:
-    """Runs the app's image with production's restrictions."""
+def later_name(revision: str) -> str:
+    """Return the name of the file of a migration that a later image brings."""
+    return f"{revision}_later.py"
 
-    def __init__(
-        self, docker: Docker, image: str, label: str, network: str, folder: Path, mounts: tuple[str, ...] = ()
-    ) -> None:
+
+class Image:
+    """Runs the app's image with production's restrictions; `later` are migrations that it brings beside its own."""
+
+    def __init__(self, docker: Docker, image: str, label: str, network: str, folder: Path) -> None:
         self.docker = docker
         self.image = image
         self.label = label
-        self.mounts = mounts
         self.network = network
         self.folder = folder
+        self.later: Mapping[str, str] = {}
+        self.jobs = Jobs(self)
 
     def file(self, content: str) -> str:
         """Return the path of a file with the content, which the app's user can read."""
@@ -346,17 +393,20 @@ class Image:
         path.chmod(0o444)
         return str(path)
 
+    def options(self, files: Mapping[str, str]) -> list[str]:
+        """Return `docker run`'s options for a container that has the contents of files at their paths."""
+        mounts = [f"-v={self.file(content)}:{path}:ro" for path, content in files.items()]
+        return ["--label", self.label, "--network", self.network, *HARDENED, *mounts]
+
     def start(
         self, *command: str, files: dict[str, str] | None = None, options: tuple[str, ...] = (), **env: str
     ) -> str:
         """Start a container and return its name; `files` maps names under /run/files to contents."""
         name = f"scaffold-test-app-{uuid.uuid4().hex[:10]}"
-        mounts = [f"-v={self.file(content)}:/run/files/{file}:ro" for file, content in (files or {}).items()]
+        mounted = {f"/run/files/{file}": content for file, content in (files or {}).items()}
+        mounted |= {f"{VERSIONS}/{later_name(revision)}": source for revision, source in self.later.items()}
         told = [f"--env={key}={value}" for key, value in env.items()]
-        self.docker(
-            "run", "-d", "--name", name, "--label", self.label, "--network", self.network,
-            *HARDENED, *self.mounts, *options, *mounts, *told, self.image, *command,
-        )  # fmt: skip
+        self.docker("run", "-d", "--name", name, *self.options(mounted), *options, *told, self.image, *command)
         return name
 
     def web(self, urls: Urls, *, options: tuple[str, ...] = (), files: dict[str, str] | None = None, **env: str) -> Web:
@@ -375,11 +425,20 @@ class Image:
 
     def with_migrations(self, sources: Mapping[str, str]) -> Image:
         """Return a later image: this one with more migrations, by their revisions."""
-        mounts = [
-            f"-v={self.file(source)}:/app/migrations/versions/{revision}_later.py:ro"
-            for revision, source in sources.items()
-        ]
-        return Image(self.docker, self.image, self.label, self.network, self.folder, (*self.mounts, *mounts))
+        later = copy(self)
+        later.later = {**self.later, **sources}
+        return later
+
+    def run(self, url: str, *command: str, **env: str) -> tuple[int, list[dict[str, Any]]]:
+        """Run `flask --app scaffold:create_app COMMAND` in a process of its own; return its exit code and its lines."""
+        done = self.ran(url, *command, **env)
+        return done.returncode, as_objects(done.stdout + done.stderr)
+
+    def ran(self, url: str, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run the same, and return how it ended and what it printed."""
+        given = {**PLAIN, "SQLALCHEMY_DATABASE_URI": url, **env}
+        with self.jobs.knowing(self.later):
+            return self.jobs.runner.run(["--app", "scaffold:create_app", *command], given, "")
 
     def flask(self, url: str, *command: str, **env: str) -> str:
         """Start `flask --app scaffold:create_app COMMAND` as a release's job does, and return the container's name."""
@@ -395,8 +454,43 @@ class Image:
 
     def upgrade(self, urls: Urls, **env: str) -> None:
         """Bring a database to the image's newest revision."""
-        code, lines = self.finished(self.flask(urls.owner, "db", "upgrade", **env))
+        code, lines = self.run(urls.owner, "db", "upgrade", **env)
         assert code == 0, lines
+
+
+class Jobs:
+    """One container of an image, there for all commands that need none of their own."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+
+    @cached_property
+    def versions(self) -> Path:
+        """The folder of migrations: the image's own, and for a moment those of a later one."""
+        folder = self.image.folder / "versions"
+        shutil.copytree(ROOT / "app/migrations/versions", folder, ignore=shutil.ignore_patterns("__pycache__"))
+        folder.chmod(0o755)
+        return folder
+
+    @cached_property
+    def runner(self) -> Runner:
+        """What runs `flask` commands in the image."""
+        program = {"/run/code/runner.py": (ROOT / "tests/app/runner.py").read_text(encoding="utf-8")}
+        options = [*self.image.options(program), f"-v={self.versions}:{VERSIONS}:ro"]
+        return Runner(["docker", "run", "-i", "--rm", *options, self.image.image, "python", "/run/code/runner.py"])
+
+    @contextmanager
+    def knowing(self, later: Mapping[str, str]) -> Iterator[None]:
+        """Have more migrations there during the block, by their revisions."""
+        paths = {self.versions / later_name(revision): source for revision, source in later.items()}
+        for path, source in paths.items():
+            path.write_text(source, encoding="utf-8")
+            path.chmod(0o444)
+        try:
+            yield
+        finally:
+            for path in paths:
+                path.unlink()
 
 
 @pytest.fixture(scope="session")

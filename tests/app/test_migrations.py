@@ -71,11 +71,9 @@ def test_a_schema_goes_down_and_up_again_and_is_what_the_models_say(
     image: Image, postgres: Postgres, urls: Urls
 ) -> None:
     for command in (("upgrade",), ("check",), ("downgrade", "base"), ("upgrade",)):
-        code = int(image.docker("wait", image.flask(urls.owner, "db", *command)))
-        assert code == 0, command
+        assert image.ran(urls.owner, "db", *command).returncode == 0, command
     assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == HEAD
-    down = image.flask(urls.owner, "db", "downgrade", "base")
-    assert image.finished(down)[0] == 0
+    assert image.run(urls.owner, "db", "downgrade", "base")[0] == 0
     tables = postgres.psql(urls.name, "SELECT string_agg(tablename, ',') FROM pg_tables WHERE schemaname = 'public'")
     assert tables == "alembic_version"
 
@@ -91,7 +89,7 @@ def test_an_address_belongs_to_one_local_account_whatever_its_case_and_to_many_p
     for _ in range(2):
         postgres.psql(urls.name, add.format("ada@example.org", "false"))
     postgres.psql(urls.name, "INSERT INTO users (id) VALUES (gen_random_uuid())")
-    assert image.finished(image.flask(urls.owner, "db", "downgrade", "0002"))[0] == 0
+    assert image.run(urls.owner, "db", "downgrade", "0002")[0] == 0
     addresses = postgres.psql(urls.name, "SELECT count(DISTINCT lower(email)), count(*) FROM users")
     assert addresses == "4|4", "an older release finds an address of its own for everybody"
     assert postgres.psql(urls.name, "SELECT count(*) FROM users WHERE email = 'Ada@example.org'") == "1"
@@ -131,7 +129,7 @@ def test_an_upgrade_gives_up_on_the_lock_in_time_and_says_who_holds_it(
 ) -> None:
     with Session(postgres, "postgres", LOCK.format(name=urls.name)):
         wait_until(lambda: held(postgres, urls) == "1", "the lock")
-        code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", MIGRATION_LOCK_WAIT="1"))
+        code, lines = image.run(urls.owner, "db", "upgrade", MIGRATION_LOCK_WAIT="1")
     assert code == 1
     assert "held the lock for 1 s: pid " in lines[-1]["event"]
     assert "application_name somebody" in lines[-1]["event"]
@@ -144,7 +142,7 @@ def test_an_upgrade_does_not_queue_behind_a_locked_table(image: Image, postgres:
         locked = "SELECT count(*) FROM pg_locks WHERE relation = 'users'::regclass AND granted"
         wait_until(lambda: postgres.psql(urls.name, locked) != "0", "the table's lock")
         bounds = {"MIGRATION_LOCK_TIMEOUT": "0.5", "MIGRATION_LOCK_ATTEMPTS": "2"}
-        code, lines = image.finished(image.flask(urls.owner, "db", "downgrade", "base", **bounds))
+        code, lines = image.run(urls.owner, "db", "downgrade", "base", **bounds)
     assert code == 1
     assert "stayed locked by another session for 0.5 s, 2 times, and nothing was changed: pid " in lines[-1]["event"]
     assert " of role owner (somebody). Let that session end" in lines[-1]["event"]
@@ -197,7 +195,7 @@ def test_who_waits_for_another_migration_is_told_its_release_and_who_started_it(
     slow = image.with_migrations({"9001": later("9001", HEAD, up="SELECT pg_sleep(60)")})
     first = slow.flask(urls.owner, "db", "upgrade", RELEASE="r8", RELEASE_BY="Ada Lovelace")
     wait_until(lambda: held(postgres, urls) == "1", "the lock")
-    code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r9", MIGRATION_LOCK_WAIT="1"))
+    code, lines = image.run(urls.owner, "db", "upgrade", RELEASE="r9", MIGRATION_LOCK_WAIT="1")
     image.docker("kill", first)
     assert code == 1
     assert "held the lock for 1 s: release r8, by Ada Lovelace, pid " in lines[-1]["event"]
@@ -212,7 +210,7 @@ def test_a_revision_without_its_word_on_compatibility_is_refused_before_anything
     silent = image.with_migrations(
         {"9001": later("9001", HEAD), "9002": later("9002", "9001", compatible=words)},
     )
-    code, lines = image.finished(silent.flask(urls.owner, "db", "upgrade", RELEASE="r8"))
+    code, lines = silent.run(urls.owner, "db", "upgrade", RELEASE="r8")
     assert code == 1
     assert lines[-1]["event"].startswith(
         "Error: nothing was changed: migrations/versions/9002_later.py: wanted the line `compatible = True`"
@@ -229,10 +227,10 @@ def test_an_old_image_serves_on_later_compatible_schemas_and_says_so_when_it_can
     old = image.web(urls)
     later_image = image.with_migrations(sources)
     later_image.upgrade(urls, RELEASE="r8")
-    assert later_image.finished(later_image.flask(urls.owner, "release", "served", RELEASE="r8"))[0] == 0
+    assert later_image.run(urls.owner, "release", "served", RELEASE="r8")[0] == 0
     for web in (old, image.web(urls)):
         wait_until(lambda web=web: web.status("/readyz") == 200, "readiness on a compatible schema")  # type: ignore[misc]
-    code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r7"))
+    code, lines = image.run(urls.owner, "db", "upgrade", RELEASE="r7")
     assert (code, lines[-1]["revision"]) == (0, ["9002"])
     newest = "SELECT release, outcome, schema_before, schema_after FROM releases ORDER BY id DESC LIMIT 1"
     assert postgres.psql(urls.name, newest) == "r7|migrated|9002|9002"
@@ -243,24 +241,24 @@ def test_an_old_image_serves_on_later_compatible_schemas_and_says_so_when_it_can
     assert (answer.status, json.loads(answer.body)["reason"]) == (503, "schema")
     before = postgres.psql(urls.name, "SELECT * FROM releases, schema_steps, alembic_version ORDER BY 1, 13")
     for command in (("db", "upgrade"), ("db", "downgrade", HEAD)):
-        code, lines = image.finished(image.flask(urls.owner, *command, RELEASE="r7"))
+        code, lines = image.run(urls.owner, *command, RELEASE="r7")
         assert code == 1
         assert "the image of release r9" in lines[-1]["event"]
     assert "this image does not know revision 9003" in lines[-1]["event"]
-    code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r7"))
+    code, lines = image.run(urls.owner, "db", "upgrade", RELEASE="r7")
     assert f"the schema is at 9003, this image needs {HEAD}" in lines[-1]["event"]
     assert f"db downgrade {HEAD}" in lines[-1]["event"]
     assert postgres.psql(urls.name, "SELECT * FROM releases, schema_steps, alembic_version ORDER BY 1, 13") == before
 
-    code, lines = image.finished(newest_image.flask(urls.owner, "db", "downgrade", HEAD, RELEASE="r9"))
+    code, lines = newest_image.run(urls.owner, "db", "downgrade", HEAD, RELEASE="r9")
     assert (code, lines[-1]["after"]) == (0, [HEAD])
     assert old.status("/readyz") == 200
-    code, lines = image.finished(image.flask(urls.owner, "db", "upgrade", RELEASE="r7"))
+    code, lines = image.run(urls.owner, "db", "upgrade", RELEASE="r7")
     assert code == 0
 
 
 def test_a_role_that_may_not_change_the_schema_is_told_what_to_run(image: Image, urls: Urls) -> None:
-    code, lines = image.finished(image.flask(urls.app, "db", "upgrade"))
+    code, lines = image.run(urls.app, "db", "upgrade")
     assert code == 1
     assert [line for line in lines if line["level"] == "error"] == [lines[-1]]
     assert lines[-1]["event"] == (
@@ -271,7 +269,7 @@ def test_a_role_that_may_not_change_the_schema_is_told_what_to_run(image: Image,
 
 def test_an_upgrade_waits_for_a_server_that_is_not_there_and_gives_up_in_time(image: Image, urls: Urls) -> None:
     absent = urls.owner.replace(":5432", ":5433")
-    code, lines = image.finished(image.flask(absent, "db", "upgrade", MIGRATION_DATABASE_WAIT="1"))
+    code, lines = image.run(absent, "db", "upgrade", MIGRATION_DATABASE_WAIT="1")
     assert code == 1
     assert "waiting for the database" in events(lines)
     assert "did not answer within 1 s" in lines[-1]["event"]
@@ -280,7 +278,7 @@ def test_an_upgrade_waits_for_a_server_that_is_not_there_and_gives_up_in_time(im
 
 def test_a_wrong_password_is_not_waited_for_nor_shown(image: Image, urls: Urls) -> None:
     wrong = urls.owner.replace("0wner-s3cret", "hunter2")
-    code, lines = image.finished(image.flask(wrong, "db", "upgrade"))
+    code, lines = image.run(wrong, "db", "upgrade")
     assert code == 1
     assert "password authentication failed" in lines[-1]["event"]
     assert "hunter2" not in json.dumps(lines)
@@ -295,7 +293,7 @@ def test_a_later_schema_is_left_alone_when_it_is_compatible_and_refused_when_not
     image.upgrade(urls)
     later = f"INSERT INTO schema_steps VALUES ('9999', '{HEAD}', {compatible}, 'later')"
     postgres.psql(urls.name, f"UPDATE alembic_version SET version_num = '9999'; {later}")
-    found, lines = image.finished(image.flask(urls.owner, "db", "upgrade"))
+    found, lines = image.run(urls.owner, "db", "upgrade")
     assert found == code
     assert words in lines[-1]["event"]
     assert postgres.psql(urls.name, "SELECT version_num FROM alembic_version") == "9999"
@@ -303,6 +301,6 @@ def test_a_later_schema_is_left_alone_when_it_is_compatible_and_refused_when_not
 
 def test_sqlite_is_enough_in_development(image: Image) -> None:
     development = {"ENVIRONMENT": "development"}
-    code, lines = image.finished(image.flask("sqlite:////tmp/app.db", "db", "upgrade", **development))
+    code, lines = image.run("sqlite:////tmp/app.db", "db", "upgrade", **development)
     assert code == 0
     assert lines[-1]["event"] == "schema changed"

@@ -42,7 +42,7 @@ def deploy(image: Image, urls: Urls, release: str) -> None:
 
 def serve(image: Image, urls: Urls, release: str) -> dict[str, Any]:
     """Say that a release serves, and return what that printed last."""
-    code, lines = image.finished(image.flask(urls.owner, "release", "served", RELEASE=release))
+    code, lines = image.run(urls.owner, "release", "served", RELEASE=release)
     assert code == 0, lines
     return lines[-1]
 
@@ -75,7 +75,7 @@ def test_the_first_migration_is_recorded_and_a_release_serves_until_the_next_one
 
 def test_a_failed_migration_is_recorded_and_changes_nothing_else(image: Image, postgres: Postgres, urls: Urls) -> None:
     deploy(image, urls, "a1")
-    code, _ = image.finished(image.with_migrations(BROKEN).flask(urls.owner, "db", "upgrade", RELEASE="b2"))
+    code, _ = image.with_migrations(BROKEN).run(urls.owner, "db", "upgrade", RELEASE="b2")
     assert code == 1
     schema = "release, outcome, schema_before, schema_after, ended_at IS NULL"
     assert ledger(postgres, urls, schema) == [f"a1|serving||{HEAD}|t", f"b2|migration failed|{HEAD}|{HEAD}|f"]
@@ -150,12 +150,12 @@ def test_the_web_containers_own_role_lists_the_ledger_and_may_not_say_who_serves
     assert len(json.loads(docker(*flask, "list", "--json", "--limit", "1"))) == 1
     with pytest.raises(AssertionError, match="docker exec"):
         docker(*flask, "served")
-    code, lines = image.finished(image.flask(urls.app, "release", "served", RELEASE="c3"))
+    code, lines = image.run(urls.app, "release", "served", RELEASE="c3")
     assert code == 1
     assert lines[-1]["event"] == (
         'Error: role "app_a" may only read the ledger: run this with the URL of the schema\'s owner'
     )
-    code, lines = image.finished(image.flask(urls.owner, "release", "served"))
+    code, lines = image.run(urls.owner, "release", "served")
     assert (code, lines[-1]["event"]) == (
         1, "Error: RELEASE: got nothing; wanted the id of the release that serves",
     )  # fmt: skip
@@ -163,13 +163,13 @@ def test_the_web_containers_own_role_lists_the_ledger_and_may_not_say_who_serves
 
 def test_a_schema_without_a_ledger_is_no_error(image: Image, postgres: Postgres, urls: Urls) -> None:
     deploy(image, urls, "a1")
-    code, lines = image.finished(image.flask(urls.owner, "db", "downgrade", "0001", RELEASE="a1"))
+    code, lines = image.run(urls.owner, "db", "downgrade", "0001", RELEASE="a1")
     assert code == 0, lines
     assert postgres.psql(urls.name, "SELECT to_regclass('releases') IS NULL") == "t"
     assert serve(image, urls, "a1")["event"].startswith("not recorded: the schema has no ledger")
-    name = image.flask(urls.app, "release", "list")
-    assert image.docker("wait", name) == "0"
-    assert image.docker("logs", name).startswith("The schema has no ledger: `flask db upgrade`")
+    shown = image.ran(urls.app, "release", "list")
+    assert shown.returncode == 0
+    assert shown.stdout.startswith("The schema has no ledger: `flask db upgrade`")
     deploy(image, urls, "b2")
     assert ledger(postgres, urls, "release, outcome, schema_before, schema_after") == [f"b2|serving|0001|{HEAD}"]
 
@@ -179,8 +179,7 @@ def test_a_downgrade_has_a_row_of_its_own(image: Image, postgres: Postgres, urls
                                 down="DROP TABLE more")}  # fmt: skip
     deploy(image, urls, "a1")
     deploy(image.with_migrations(migrations), urls, "b2")
-    down = image.with_migrations(migrations).flask(urls.owner, "db", "downgrade", HEAD, RELEASE="b2")
-    assert image.finished(down)[0] == 0
+    assert image.with_migrations(migrations).run(urls.owner, "db", "downgrade", HEAD, RELEASE="b2")[0] == 0
     deploy(image, urls, "a1")
     assert ledger(postgres, urls, "release, outcome, schema_before, schema_after") == [
         f"a1|replaced||{HEAD}",
@@ -190,7 +189,7 @@ def test_a_downgrade_has_a_row_of_its_own(image: Image, postgres: Postgres, urls
     ]
     broken = {"9001": later("9001", HEAD, down="SELECT 1/0")}
     image.with_migrations(broken).upgrade(urls, RELEASE="b2")
-    code, _ = image.finished(image.with_migrations(broken).flask(urls.owner, "db", "downgrade", HEAD, RELEASE="b2"))
+    code, _ = image.with_migrations(broken).run(urls.owner, "db", "downgrade", HEAD, RELEASE="b2")
     assert code == 1
     assert (
         ledger(postgres, urls, "release, outcome, schema_before, schema_after")[-1] == "b2|migration failed|9001|9001"
@@ -203,8 +202,7 @@ def test_saying_who_serves_waits_for_the_lock_and_gives_up_in_time(
     image.upgrade(urls, RELEASE="a1")
     with postgres.connect("postgres", "owner") as holder:
         holder.execute("SELECT pg_advisory_lock(1935892838, hashtext(%s))", [urls.name])
-        waits = image.flask(urls.owner, "release", "served", RELEASE="a1", MIGRATION_LOCK_WAIT="1")
-        code, lines = image.finished(waits)
+        code, lines = image.run(urls.owner, "release", "served", RELEASE="a1", MIGRATION_LOCK_WAIT="1")
     assert code == 1
     assert "held the lock for 1 s" in lines[-1]["event"]
     assert ledger(postgres, urls) == ["a1|migrated"]
@@ -213,7 +211,7 @@ def test_saying_who_serves_waits_for_the_lock_and_gives_up_in_time(
 def test_the_passwords_are_not_in_what_the_commands_say(image: Image, urls: Urls) -> None:
     wrong = urls.owner.replace(PASSWORDS["owner"], "hunter2")
     for command in ("served", "list"):
-        code, lines = image.finished(image.flask(wrong, "release", command, RELEASE="a1"))
+        code, lines = image.run(wrong, "release", command, RELEASE="a1")
         assert code == 1
         assert "password authentication failed" in lines[-1]["event"]
         assert "hunter2" not in json.dumps(lines)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,12 +16,11 @@ from scaffold.saml import findings, keys
 from scaffold.saml.findings import Fetched, Trusted
 from scaffold.saml.settings import Saml
 
-from tests.app.conftest import SECRET_KEY
+from tests.app.conftest import SECRET_KEY, runner
 from tests.app.saml import idp
 from tests.app.saml.conftest import reasons
 from tests.app.saml.idp import pair
 from tests.app.saml.test_metadata import Host, fetching, host, metadata, saml_of
-from tests.conftest import ROOT
 
 __all__ = ["fetching", "host"]
 
@@ -32,7 +30,6 @@ def run(app: Flask, *command: str, **env: str) -> subprocess.CompletedProcess[st
     settings = app.extensions["settings"]
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT / "app"),
         "ENVIRONMENT": "development",
         "SITE_URL": idp.SITE,
         "SECRET_KEY": SECRET_KEY,
@@ -42,10 +39,7 @@ def run(app: Flask, *command: str, **env: str) -> subprocess.CompletedProcess[st
         "SAML_IDP_X509_CERTS": pair("idp").pem,
         **env,
     }
-    return subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "scaffold:create_app", "saml", *command],
-        capture_output=True, text=True, timeout=60, check=False, env=environment,
-    )  # fmt: skip
+    return runner().run(["--app", "scaffold:create_app", "saml", *command], environment, "")
 
 
 def test_it_prints_what_entra_must_be_told(app: Flask) -> None:
