@@ -35,8 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, run_id: str, docker: Docker) 
 def test_a_preview_warns_of_another_gateway_and_of_nothing_else(site: Site) -> None:
     site.config("siteName", "Another name")
     assert "holds the site's port" not in said(site, "preview")
-    template = site.folder / "gateway" / "nginx.conf.tmpl"
-    template.write_text(template.read_text() + "# another image\n")
+    another_image(site)
     warned = said(site, "preview")
     assert "the container of the gateway will be replaced (image: scaffold-test-gateway:" in warned
     assert f"closed for {interruption.SECONDS} s" in warned
@@ -49,6 +48,7 @@ def test_another_gateway_closes_the_port_for_a_moment_and_keeps_the_release(site
     outcomes: list[Outcome] = []
     visitors = Visitors(site, others=[])
     visitors.load.listen = outcomes.append
+    another_image(site)
     with visitors:
         visitors.wait()
         assert "holds the site's port" in said(site, "up", "--yes", "--skip-preview")
@@ -66,11 +66,16 @@ def test_another_gateway_closes_the_port_for_a_moment_and_keeps_the_release(site
 
 @pytest.mark.slow
 def test_a_stopped_gateway_is_replaced_without_a_word(site: Site) -> None:
-    template = site.folder / "gateway" / "nginx.conf.tmpl"
-    template.write_text(template.read_text() + "# a third image\n")
+    another_image(site)
     (gateway,) = site.containers("gateway", running=True)
     run_docker("stop", gateway)
     assert "holds the site's port" not in said(site, "preview")
+
+
+def another_image(site: Site) -> None:
+    """Change the program so that the gateway's image is another one."""
+    template = site.folder / "gateway" / "nginx.conf.tmpl"
+    template.write_text(template.read_text() + "# another image\n")
 
 
 def said(site: Site, *arguments: str) -> str:
