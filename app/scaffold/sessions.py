@@ -173,15 +173,15 @@ def end() -> SetCookie:
     return clear_cookie
 
 
-def end_by_name_id(name_id: str, session_index: str | None, issuer: str) -> int:
-    """End the sessions that an identity provider means and return how many; without an index all of that name's.
+def end_by_name_id(name_id: str, session_index: str | None, issuer: str) -> list[uuid.UUID]:
+    """End the sessions that an identity provider means and return whose each was; without an index all of that name's.
 
     The caller commits.
     """
     chosen = delete(Row).where(Row.issuer == issuer, Row.name_id == name_id)
     if session_index is not None:
         chosen = chosen.where(Row.session_index == session_index)
-    return len(db.session.execute(chosen.returning(Row.id)).all())
+    return list(db.session.execute(chosen.returning(Row.user_id)).scalars())
 
 
 def end_all(user_id: uuid.UUID | None = None, *, but: uuid.UUID | None = None) -> int:

@@ -232,7 +232,8 @@ def test_an_identity_provider_ends_the_sessions_that_it_means_and_no_other(
             (str(ada), "a1", "https://idp.example/", 1),
             (str(bob), None, "https://idp.example/", 1),
         ):
-            assert sessions.end_by_name_id(name, index, issuer) == count
+            assert len(ended := sessions.end_by_name_id(name, index, issuer)) == count
+            assert {str(user_id) for user_id in ended} <= {name}
             db.session.commit()
     assert psql(site, postgres, "SELECT session_index FROM sessions") == "a2"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from urllib.parse import urlsplit
 
 import structlog
@@ -103,9 +104,14 @@ def ended(asked: logout.Asked, saml: Saml, slo_url: str | None) -> Answer:
     """End the sessions that the identity provider means, and tell it so."""
     transactions.consume_message(saml.idp_entity_id, asked.id, asked.keep_until)
     indexes: tuple[str | None, ...] = asked.session_indexes or (None,)
-    count = sum(sessions.end_by_name_id(asked.name_id, index, saml.idp_entity_id) for index in indexes)
+    whose = Counter(
+        user_id for index in indexes for user_id in sessions.end_by_name_id(asked.name_id, index, saml.idp_entity_id)
+    )
     db.session.commit()
-    audit.record("authn_logout", method="saml", detail={"saml_request": asked.id, "sessions": str(count)})
+    # A name is one person's; where no session began with it, nobody here is known by it.
+    for user_id, count in whose.items() or ((None, 0),):
+        detail = {"saml_request": asked.id, "sessions": str(count)}
+        audit.record("authn_logout", user_id=user_id, method="saml", reason="by_provider", detail=detail)
     if slo_url is None:
         return redirect(transactions.FIRST_PAGE, SEE_OTHER)
     parameters = {"SAMLResponse": messages.deflated(messages.logout_response(saml, slo_url, now(), asked.id))}

@@ -76,15 +76,26 @@ def test_75_a_request_of_the_provider_ends_the_session_however_it_is_escaped(
     assert values["RelayState"] == ["opaque/+ value"]
     assert count_sessions(app) == 0
     found = events(app)[-1]
-    assert (found.event, found.detail["sessions"]) == ("authn_logout", "1")
+    assert (found.event, found.reason, found.detail["sessions"]) == ("authn_logout", "by_provider", "1")
 
 
-def test_a_request_without_an_index_ends_all_that_began_with_the_name(app: Flask, browser: Browser) -> None:
+def test_a_request_without_an_index_ends_all_that_began_with_the_name_and_the_log_says_whose_they_were(
+    app: Flask, browser: Browser
+) -> None:
     browser.sign_in(session_index="_one")
     other = browser_of(app)
     other.sign_in(session_index="_two")
+    (ada,) = {event.user_id for event in events(app) if event.event == "authn_login_success"}
     asks(browser_of(app))
     assert count_sessions(app) == 0
+    found = events(app)[-1]
+    assert (found.event, found.user_id, found.detail["sessions"]) == ("authn_logout", ada, "2")
+
+
+def test_a_request_about_somebody_who_is_not_signed_in_names_nobody(app: Flask, browser: Browser) -> None:
+    asks(browser)
+    found = events(app)[-1]
+    assert (found.event, found.user_id, found.detail["sessions"]) == ("authn_logout", None, "0")
 
 
 def test_71_an_unsigned_request_ends_nothing(app: Flask, browser: Browser) -> None:
@@ -160,7 +171,7 @@ def test_74_a_name_of_another_providers_person_is_another_person(app: Flask, bro
     """The issuer is part of whom a logout is about."""
     browser.sign_in()
     with app.app_context():
-        assert sessions.end_by_name_id(idp.NAME_ID, None, "https://another.example/") == 0
+        assert sessions.end_by_name_id(idp.NAME_ID, None, "https://another.example/") == []
 
 
 @pytest.mark.parametrize("relay_state", ["https://evil.example", "//evil.example", "javascript:alert(1)"])
