@@ -1,4 +1,4 @@
-"""Counts for Prometheus, behind a token: there is no such page without one.
+"""Counts, and when certificates end, for Prometheus, behind a token: there is no such page without one.
 
 They are kept by the database, which counts when the audit log is added to: they are the same whichever worker of
 whichever replica is asked, and go on through releases. So they are not to be added up over replicas.
@@ -32,7 +32,13 @@ def metrics() -> Response:
         response = Response("A token is needed.\n", 401, content_type="text/plain; charset=utf-8")
         response.headers["WWW-Authenticate"] = "Bearer"
         return response
-    return Response(text(audit.counts(db.session.connection())), content_type=CONTENT_TYPE)
+    shown = text(audit.counts(db.session.connection()))
+    configured = current_app.extensions.get("saml")
+    if configured is not None:
+        from .saml import ends
+
+        shown += ends.text(ends.ends(configured))
+    return Response(shown, content_type=CONTENT_TYPE)
 
 
 def text(counts: Iterable[tuple[str, str, str, int]]) -> str:

@@ -43,21 +43,19 @@ def configured() -> tuple[Settings, Saml]:
 @click.option("--json", "as_json", is_flag=True, help="The same, for programs.")
 def check(*, as_json: bool) -> None:
     """Print what Entra must be told, what is trusted, and what does not fit; exit with 1 where something is wrong."""
-    from . import findings, keys, trust
+    from . import findings, trust
 
     found, saml = configured()
-    trusted = [findings.Trusted(one, "settings") for one in saml.idp_certificates]
     fetched = None
     problems = []
-    if saml.metadata_url is not None:
-        try:
-            held = {one.certificate.fingerprint for one in trusted}
-            stored = [keys.certificate(row.pem) for row in trust.trusted(saml.idp_entity_id)]
-            trusted += [findings.Trusted(one, "metadata") for one in stored if one.fingerprint not in held]
+    try:
+        trusted = trust.known(saml)
+        if saml.metadata_url is not None:
             fetched = trust.fetched(saml)
-        except SQLAlchemyError as error:
-            words = f"what was fetched cannot be read: {database.reason(error)}"
-            problems.append(findings.Finding("wrong", "SQLALCHEMY_DATABASE_URI", words))
+    except SQLAlchemyError as error:
+        trusted = trust.of_settings(saml)
+        words = f"what was fetched cannot be read: {database.reason(error)}"
+        problems.append(findings.Finding("wrong", "SQLALCHEMY_DATABASE_URI", words))
     told = findings.told(saml, found.site_url)
     problems += findings.findings(saml, trusted, fetched, now())
     if as_json:

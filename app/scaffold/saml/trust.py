@@ -15,8 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from .. import audit
 from ..database import db
 from ..moments import now
-from . import fetch, idp_metadata, tables
-from .findings import Fetched
+from . import fetch, idp_metadata, keys, tables
+from .findings import Fetched, Trusted
 from .idp_metadata import Metadata
 from .keys import Certificate
 from .provider import Provider
@@ -49,6 +49,21 @@ def trusted(entity_id: str) -> list[tables.TrustedCertificate]:
     table = tables.TrustedCertificate
     chosen = select(table).where(table.entity_id == entity_id, table.distrusted_at.is_(None), table.ends_at > now())
     return list(db.session.scalars(chosen.order_by(table.first_seen_at, table.fingerprint)))
+
+
+def known(saml: Saml) -> list[Trusted]:
+    """Return every certificate whose signatures are taken, each once, those of settings first."""
+    found = of_settings(saml)
+    if saml.metadata_url is not None:
+        held = {one.certificate.fingerprint for one in found}
+        stored = [keys.certificate(row.pem) for row in trusted(saml.idp_entity_id)]
+        found += [Trusted(one, "metadata") for one in stored if one.fingerprint not in held]
+    return found
+
+
+def of_settings(saml: Saml) -> list[Trusted]:
+    """Return the certificates that settings name."""
+    return [Trusted(one, "settings") for one in saml.idp_certificates]
 
 
 def fetched(saml: Saml) -> Fetched:
