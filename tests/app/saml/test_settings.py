@@ -177,8 +177,7 @@ def test_a_new_pair_is_one_that_settings_take() -> None:
 def test_an_app_without_saml_loads_nothing_of_it_and_none_loads_what_a_start_can_do_without() -> None:
     unwanted = ("lxml", "xmlsec", "onelogin", "cryptography", "argon2", "webauthn", "cbor2", "segno", "alembic")
     code = (
-        "import sys, scaffold; scaffold.create_app();"
-        f"print([m for m in sys.modules if m.split('.')[0] in {unwanted}])"
+        f"import sys, scaffold; scaffold.create_app();print([m for m in sys.modules if m.split('.')[0] in {unwanted}])"
     )
     environment = {
         "PYTHONPATH": str(ROOT / "app"),
