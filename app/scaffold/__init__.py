@@ -21,6 +21,7 @@ from . import (
     logs,
     maintenance,
     metrics,
+    notices,
     outage,
     pages,
     request_id,
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     maintenance.init_app(app, settings)
     csrf.init_app(app)
     errors.init_app(app)
+    notices.init_app(app)
     pages.init_app(app, settings)
     security_headers.init_app(app, settings)
     app.register_blueprint(home.blueprint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from . import request_id
+from . import request_id, sessions
 from .representation import problem, wants_json
 
 WORDS = {
@@ -19,6 +19,11 @@ WORDS = {
 }
 
 
+def is_about_signing_in(status: int) -> bool:
+    """Tell whether beginning to sign in anew is a way on: nobody is, and a form or one of those pages was refused."""
+    return not sessions.seems_there() and (status == 403 or (status == 400 and request.path.startswith("/auth/")))
+
+
 def answer(error: HTTPException) -> Response:
     """Return the answer for an HTTP error; nothing of the cause is shown, only how to refer to it."""
     status = error.code or 500
@@ -29,7 +34,10 @@ def answer(error: HTTPException) -> Response:
     if wants_json(request):
         response = problem(status, error.name, words, reference)
     else:
-        page = render_template("error.html", status=status, title=error.name, words=words, reference=reference)
+        page = render_template(
+            "error.html", status=status, title=error.name, words=words, reference=reference,
+            again=is_about_signing_in(status),
+        )  # fmt: skip
         response = make_response(page, status)
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):

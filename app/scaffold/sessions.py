@@ -217,6 +217,13 @@ def current() -> Session | None:
     return found
 
 
+def seems_there() -> bool:
+    """Tell whether somebody is signed in at this browser, as far as that can be told without a query."""
+    if "session" in g:
+        return g.session is not None
+    return token_of_request() is not None
+
+
 def look_up(token: str | None) -> Session | None:
     """Return the session of an id, unless it is over or its user is kept out."""
     if token is None:
@@ -318,3 +325,4 @@ def init_app(app: Flask, settings: Settings) -> None:
         MAX_CONTENT_LENGTH=10 * 1024 * 1024,
     )
     app.after_request(write_down)
+    app.template_global("signed_in")(seems_there)

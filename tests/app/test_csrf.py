@@ -55,6 +55,17 @@ def test_what_has_no_token_or_another_browsers_is_refused_with_a_reference(clien
         assert "0123456789abcdef" in answer.text
 
 
+def test_whoever_is_not_signed_in_is_shown_where_to_begin_anew_when_a_form_is_refused(client: FlaskClient) -> None:
+    again = '<a class="button" href="/auth/login">Sign in again</a>'
+    refused = client.post("/form")
+    assert refused.status_code == 403
+    assert again in refused.text
+    assert again not in client.get("/nowhere").text
+    # An id that is nobody's is looked up before the form is refused.
+    client.set_cookie("__Host-scaffold_session", "x" * 43)
+    assert again in client.post("/form").text
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from flask import Flask
 from scaffold import audit
 
-from tests.app.browser import EMAIL, PASSWORD, Browser, add_account
+from tests.app.browser import EMAIL, PASSWORD, SESSION, Browser, add_account, field
 from tests.app.conftest import Postgres, flask
 
 
@@ -33,6 +34,55 @@ def test_the_pages_of_passwords_are_not_there_unless_they_are_let_in(site: Flask
         assert browser.get(f"/auth/login/{path}").status_code == 404, path
     assert browser.get("/auth/login").status_code == 200
     assert "no way to sign in" in browser.get("/auth/login").text
+
+
+def test_the_header_offers_what_whoever_is_there_can_do(trial: Flask) -> None:
+    add_account(trial)
+    browser = Browser(trial)
+    for path, offered in (
+        ("/", "Sign in"),
+        ("/nowhere", "Sign in"),
+        ("/auth/login", None),
+        ("/auth/login/password", None),
+    ):
+        assert offers(browser.get(path).text) == offered, path
+    browser.sign_in()
+    for path in ("/", "/account", "/nowhere"):
+        assert offers(browser.get(path).text) == "Account", path
+
+
+def offers(page: str) -> str | None:
+    """Return the words of the link in a page's header."""
+    found = re.search(r'<nav aria-label="Account"><a href="[^"]*">([^<]*)</a></nav>', page)
+    return found[1] if found else None
+
+
+def test_who_signs_out_is_told_so_once(trial: Flask) -> None:
+    add_account(trial)
+    browser = Browser(trial)
+    told = '<p class="notice" role="status">You are signed out.</p>'
+    first = browser.get("/")
+    assert told not in first.text
+    assert "Set-Cookie" not in first.headers, "there is nothing to be kept for a stranger"
+    browser.sign_in()
+    browser.get("/account")
+    assert told in browser.post("/auth/logout").text
+    assert told not in browser.get("/").text
+
+
+def test_who_has_signed_in_again_is_not_told_of_having_left(trial: Flask) -> None:
+    add_account(trial)
+    browser, other = Browser(trial), Browser(trial, "203.0.113.5")
+    codes = browser.sign_in()
+    other.give_password()
+    other.post("/auth/login/factor", code=codes[0])
+    assert other.session
+    form = {"csrf_token": field(browser.get("/account").text, "csrf_token")}
+    assert browser.client.post("/auth/logout", data=form).status_code == 303
+    browser.client.set_cookie(SESSION, other.session)
+    for _ in range(2):
+        assert "You are signed out." not in browser.get("/account").text
+        assert browser.path == "/account"
 
 
 def test_somebody_signs_in_for_the_first_time_and_again_and_out(trial: Flask) -> None:

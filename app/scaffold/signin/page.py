@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import current_app, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as Answer
 
-from .. import breakglass, saml, sessions
+from .. import breakglass, notices, saml, sessions
 from ..saml.transactions import local_path
 from .steps import NEXT, SEE_OTHER, as_response, blueprint
 
@@ -31,5 +31,6 @@ def logout() -> Answer:
     leaving = sessions.current()
     forget = sessions.end()
     session.clear()
+    notices.leave("signed_out")
     elsewhere = saml.goodbye(leaving) if leaving is not None else None
     return forget(as_response(elsewhere or redirect(url_for("home.home"), SEE_OTHER)))
