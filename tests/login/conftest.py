@@ -19,6 +19,7 @@ from tests.e2e.site import Site, new_site
 from tests.login import front
 from tests.login.crewjam import Crewjam
 from tests.login.entra import Entra
+from tests.login.front import Front
 from tests.login.provider import Provider
 
 ARTEFACTS = ROOT / "artefacts"
@@ -35,6 +36,7 @@ class World:
     """A stack that one provider at a time signs people in to, and a browser that reaches both by their names."""
 
     site: Site
+    front: Front
     browser: Browser
     providers: dict[str, Provider]
     used: str = ""
@@ -98,7 +100,7 @@ def world(
     folder: Path = tmp_path_factory.mktemp("front") / "front"
     proxy = front.start(docker, run_id, gateway_image, folder, pair("front"), behind)
     with chromium(*proxy.flags) as browser:
-        made = World(site, browser, providers)
+        made = World(site, proxy, browser, providers)
         yield made
         for name in made.started:
             providers[name].stop()
