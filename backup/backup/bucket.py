@@ -110,7 +110,8 @@ class Bucket:
 
     def words(self, what: str, reason: str) -> str:
         """Return an error's text."""
-        return f"{self.place.uri(what)}: {' '.join(reason.split())}. Look at BACKUP_S3_*, the bucket and its rights"
+        told = " ".join(reason.split()).rstrip(".")
+        return f"{self.place.uri(what)}: {told}. Look at BACKUP_S3_*, the bucket and its rights"
 
     def put(self, key: str, path: Path, tick: Callable[[], None]) -> None:
         """Store a file under a key that has never been used, in parts when it is large."""
