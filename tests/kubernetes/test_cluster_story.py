@@ -242,7 +242,7 @@ def test_an_image_that_cannot_be_pulled_leaves_the_old_release_serving_and_the_u
     before = whole.outputs()["release"]
     images = whole.folder / "infra" / "platforms" / "kubernetes" / "image.py"
     working = images.read_text()
-    wrong = '.apply(lambda found, each=each: found[:-8] + "00000000" if each[0] == "app" else found)'
+    wrong = '.apply(lambda found, name=image.name: found[:-8] + "00000000" if name == "app" else found)'
     broken = working.replace(").repoDigest\n", f").repoDigest{wrong}\n")
     assert broken != working
     images.write_text(broken)
