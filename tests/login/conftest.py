@@ -21,11 +21,12 @@ from tests.login.crewjam import Crewjam
 from tests.login.entra import Entra
 from tests.login.front import Front
 from tests.login.provider import Provider
+from tests.login.samlp.provider import Samlp
 
 ARTEFACTS = ROOT / "artefacts"
 METADATA = "/auth/login/saml/metadata"
 PREFIX = "login-"
-PROVIDERS: dict[str, type[Provider]] = {"entra": Entra, "crewjam": Crewjam}
+PROVIDERS: dict[str, type[Provider]] = {"entra": Entra, "crewjam": Crewjam, "samlp": Samlp}
 USUAL = {"samlAttributes": "", "samlRolesFrom": "roles", "samlRoles": '{"Site.Admin":"admin"}'}
 """Settings that differ from one provider to another."""
 NETWORKS_OF_DOCKER = ("172.16.0.0/12", "192.168.0.0/16", "10.0.0.0/8")

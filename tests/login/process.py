@@ -7,8 +7,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.login.provider import Provider
 
@@ -27,6 +28,8 @@ class Program(Provider):
     """A provider that answers at a path once it has begun."""
 
     metadata_path: str
+    headers: Mapping[str, str] = MappingProxyType({})
+    """By what it knows its own address, where it is asked at another one."""
     person: str
     email: str
     fields: tuple[tuple[str, str], ...]
@@ -55,7 +58,8 @@ class Program(Provider):
 
     def metadata(self) -> str:
         """Return what it says of itself."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{self.metadata_path}", timeout=10) as answer:
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}{self.metadata_path}", headers=dict(self.headers))
+        with urllib.request.urlopen(asked, timeout=10) as answer:
             said: bytes = answer.read()
         return said.decode()
 

@@ -145,19 +145,24 @@ def test_the_pages_look_right(world: World, entra: Entra, artefacts: Path, schem
         look("refused")
 
 
+def enter(somebody: Visit, provider: Program) -> None:
+    """Say to a provider of another make who one is."""
+    for label, value in provider.fields:
+        somebody.page.get_by_label(label).fill(value)
+    somebody.page.get_by_role("button", name=provider.button).click()
+    expect(somebody.page.get_by_role("heading", name=provider.person)).to_be_visible()
+    expect(somebody.page.get_by_text(provider.email)).to_be_visible()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["crewjam"])
+@pytest.mark.parametrize("name", ["crewjam", "samlp"])
 def test_providers_of_another_make_sign_people_in_whom_the_site_then_signs_out(
     world: World, ada: Visit, name: str
 ) -> None:
     provider = world.use(name)
     assert isinstance(provider, Program)
     ada.begin()
-    for label, value in provider.fields:
-        ada.page.get_by_label(label).fill(value)
-    ada.page.get_by_role("button", name=provider.button).click()
-    expect(ada.page.get_by_role("heading", name=provider.person)).to_be_visible()
-    expect(ada.page.get_by_text(provider.email)).to_be_visible()
+    enter(ada, provider)
     assert ada.cookie(SESSION) == "Lax"
     ((form, brought),) = ada.posted()
     assert form.all_headers()["sec-fetch-site"] == "cross-site"
@@ -165,4 +170,23 @@ def test_providers_of_another_make_sign_people_in_whom_the_site_then_signs_out(
     ada.page.get_by_role("button", name="Sign out").click()
     ada.page.wait_for_url(f"{SITE}/")
     is_signed_out(ada)
+    assert ada.problems == []
+
+
+@pytest.mark.slow
+def test_a_provider_of_another_make_ends_sessions_here_and_has_its_own_ended(world: World, ada: Visit) -> None:
+    provider = world.use("samlp")
+    assert isinstance(provider, Program)
+    ada.begin()
+    enter(ada, provider)
+    ada.page.get_by_role("button", name="Sign out").click()
+    ada.page.wait_for_url(f"{SITE}/")
+    ada.begin()
+    # Nobody is known there any more either.
+    enter(ada, provider)
+    ada.page.goto(f"{provider.origin}/logout")
+    expect(ada.page.get_by_text("OK", exact=True)).to_be_visible()
+    is_signed_out(ada)
+    ada.begin()
+    expect(ada.page.get_by_role("button", name=provider.button)).to_be_visible()
     assert ada.problems == []
