@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -15,34 +14,11 @@ from kubeapi import kubeconfig, pods, watch
 from kubeapi.client import MERGE_PATCH, Client
 from kubeapi.discovery import Discovery, known_kinds
 from kubeapi.errors import CONFLICT, INVALID, UNAUTHORIZED, ApiError, SlowError, UnreachableError
-from tests.kubernetes.cluster import RunningCluster, running_cluster
+from tests.kubernetes.cluster import RunningCluster
 from tests.offline.kubernetes_stage import sleeper
 
 SECONDS = 90.0
 PAUSE_SECONDS = 0.1
-
-
-@pytest.fixture(scope="module")
-def cluster() -> RunningCluster:
-    """The tests' cluster."""
-    return running_cluster()
-
-
-@pytest.fixture(scope="module")
-def client(cluster: RunningCluster) -> Iterator[Client]:
-    """A client of the cluster's administrator."""
-    made = Client(kubeconfig.load(str(cluster.kubeconfig)))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def namespace(client: Client, run_id: str) -> Iterator[str]:
-    """A namespace of this module's own."""
-    name = f"kubeapi-{run_id}"
-    client.post("/api/v1/namespaces", {"metadata": {"name": name}})
-    yield name
-    client.delete(f"/api/v1/namespaces/{name}")
 
 
 def config_map(name: str, **data: str) -> dict[str, Any]:

@@ -12,11 +12,8 @@ from kubeapi import commands
 from kubeapi.client import Client
 from kubeapi.commands import Channels
 from kubeapi.errors import ApiError
-from tests.kubeapi.test_cluster import client, cluster, namespace
 from tests.kubernetes.cluster import RunningCluster
 from tests.offline.kubernetes_stage import sleeper
-
-__all__ = ["client", "cluster", "namespace"]
 
 SECONDS = 90.0
 

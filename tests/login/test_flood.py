@@ -1,4 +1,4 @@
-"""Ten thousand wrong passwords from as many addresses: they get nowhere, and nobody else notices."""
+"""M20: ten thousand wrong passwords from as many addresses get nowhere, and nobody else notices."""
 
 from __future__ import annotations
 
