@@ -257,10 +257,10 @@ def test_migrations_run_once_more_and_leave_nothing_behind(serving: ClusterClone
 
 
 def test_a_command_of_the_apps_own_runs_in_a_pod_that_serves(serving: ClusterClone) -> None:
-    code, said = serving.make("flask", ARGS="release list --limit 1")
+    code, said = serving.make("flask", "release list --limit 1")
     assert code == 0, said
     assert re.search(rf"{serves(serving)} +serving", said), said
-    code, said = serving.make("flask", ARGS="users nonsense")
+    code, said = serving.make("flask", "users nonsense")
     assert code == 2
     assert "No such command 'nonsense'" in said
 
