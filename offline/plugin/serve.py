@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 import select
 import signal
 import sys
@@ -41,26 +40,29 @@ def serve(servicer_adder: Callable[[grpc.Server], None]) -> None:
     user's Ctrl-C does not come here, for the engine starts each plugin in a process group of its own.
     """
     os.setpriority(os.PRIO_PROCESS, 0, max(NICENESS, os.getpriority(os.PRIO_PROCESS, 0)))
-    # An event is no good here: set by a handler just when the same thread begins to wait, it waits for its own lock.
-    gone: queue.SimpleQueue[None] = queue.SimpleQueue()
+    # Written to by the signal itself. A handler in Python is no good alone: it does not run when the signal comes after
+    # the last look for one and before the wait; and an event that it sets needs the lock of whoever begins to wait.
+    asked, ask = os.pipe()
+    os.set_blocking(ask, False)
+    signal.set_wakeup_fd(ask, warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: gone.put(None))
+        signal.signal(number, lambda *_: None)
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=THREADS), options=OPTIONS)
     servicer_adder(server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    threading.Thread(target=_watch_engine, args=(gone, os.getppid()), daemon=True).start()
+    threading.Thread(target=_watch_engine, args=(ask, os.getppid()), daemon=True).start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    gone.get()
-    server.stop(GRACE_SECONDS).wait()
+    os.read(asked, 1)
+    server.stop(GRACE_SECONDS).wait(2 * GRACE_SECONDS)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # a call that still waits for a container must not keep the process
 
 
-def _watch_engine(gone: queue.SimpleQueue[None], parent: int) -> None:
-    """Say so in `gone` when the parent process, the engine, has ended.
+def _watch_engine(ask: int, parent: int) -> None:
+    """Write to `ask` when the parent process, the engine, has ended.
 
     Standard input tells nothing: the engine's end of it closes whenever its garbage collector comes by.
     """
@@ -73,4 +75,4 @@ def _watch_engine(gone: queue.SimpleQueue[None], parent: int) -> None:
         if os.getppid() == parent:  # else the number may be another process's by now
             select.select([engine], [], [])
         os.close(engine)
-    gone.put(None)
+    os.write(ask, b"\0")
