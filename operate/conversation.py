@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
 import ssl
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from setup.problem import Problem
+
+# Whose containers run the app's commands.
+SERVICE = "web"
 PIECE = 65_536
 IN, ERR = 0, 2
 # How long one may be silent; a command of the app's that says nothing for longer hangs.
@@ -35,6 +40,24 @@ class Wire(Protocol):
     @property
     def over(self) -> bool:
         """Whether nothing more comes."""
+
+
+@contextlib.contextmanager
+def with_command_in(name: str, stack: str) -> Iterator[None]:
+    """Raise Problem where the command in a container or pod hangs, or the connection to it breaks."""
+    logs = f"make logs STACK={stack} SERVICE={SERVICE}"
+    try:
+        yield
+    except TimeoutError:
+        raise Problem(
+            f"The command in {name} has said nothing for {SECONDS / 60:.0f} minutes.",
+            f"it may go on there; see what it waits for: {logs}",
+        ) from None
+    except OSError as error:
+        raise Problem(
+            f"The connection to the command in {name} broke: {error}.",
+            f"it may go on there: {logs}, then run this again",
+        ) from None
 
 
 def carry(connection: socket.socket, wire: Wire, seconds: float = SECONDS) -> None:

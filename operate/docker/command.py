@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from operate import conversation
+from operate.conversation import SERVICE
 from operate.docker.containers import Container, none_found, of_stack, reachable
 from operate.request import Request
 from setup.problem import Problem
 
-SERVICE = "web"
 HEADER = 8
 
 
@@ -47,19 +47,11 @@ def run(request: Request, command: Sequence[str]) -> int:
     container = choose(of_stack(client, request.stack), request.stack)
     told = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
     identifier = client.post(f"/containers/{container.identifier}/exec", told)["Id"]
-    try:
-        with client.talking(f"/exec/{identifier}/start", {"Detach": False, "Tty": False}) as connection:
-            conversation.carry(connection, Frames())
-    except TimeoutError:
-        raise Problem(
-            f"The command in {container.name} has said nothing for {conversation.SECONDS / 60:.0f} minutes.",
-            f"it may go on there; see what it waits for: make logs STACK={request.stack} SERVICE={SERVICE}",
-        ) from None
-    except OSError as error:
-        raise Problem(
-            f"The connection to the command in {container.name} broke: {error}.",
-            f"it may go on there: make logs STACK={request.stack} SERVICE={SERVICE}, then run this again",
-        ) from None
+    with (
+        conversation.with_command_in(container.name, request.stack),
+        client.talking(f"/exec/{identifier}/start", {"Detach": False, "Tty": False}) as connection,
+    ):
+        conversation.carry(connection, Frames())
     return int(client.get(f"/exec/{identifier}/json")["ExitCode"])
 
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from kubeapi import commands, pods
 from operate import conversation
+from operate.conversation import SERVICE
 from operate.kubernetes.cluster import SERVICE as LABEL
 from operate.kubernetes.cluster import Object, label_of, name_of, reached
 from operate.request import Request
 from setup.problem import Problem
-
-SERVICE = "web"
 
 
 def run(request: Request, command: Sequence[str]) -> int:
@@ -20,19 +19,11 @@ def run(request: Request, command: Sequence[str]) -> int:
     with reached(request) as cluster:
         pod = choose(cluster.pods(), request.stack, cluster.namespace)
         name, container = name_of(pod), str(pod["spec"]["containers"][0]["name"])
-        try:
-            with commands.begun(cluster.client, cluster.namespace, name, container, command) as (connection, channels):
-                conversation.carry(connection, channels)
-        except TimeoutError:
-            raise Problem(
-                f"The command in {name} has said nothing for {conversation.SECONDS / 60:.0f} minutes.",
-                f"it may go on there; see what it waits for: make logs STACK={request.stack} SERVICE={SERVICE}",
-            ) from None
-        except OSError as error:
-            raise Problem(
-                f"The connection to the command in {name} broke: {error}.",
-                f"it may go on there: make logs STACK={request.stack} SERVICE={SERVICE}, then run this again",
-            ) from None
+        with (
+            conversation.with_command_in(name, request.stack),
+            commands.begun(cluster.client, cluster.namespace, name, container, command) as (connection, channels),
+        ):
+            conversation.carry(connection, channels)
     code, trouble = channels.exit_code()
     if trouble:
         sys.stderr.write(f"{name}: {trouble}\n")
