@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -138,6 +139,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
     monkeypatch.setattr(daemon, "publishers", lambda _host, _port: [])
     monkeypatch.setattr(daemon, "listened_on", lambda _address, _port: False)
     clients: list[Client] = []
+    failed: list[Recorder] = []
     really_connect = cluster.connect
 
     def connect(configured: Settings) -> Client:
@@ -178,6 +180,9 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
 
         try:
             pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
+        except BaseException:
+            failed.append(recorder)
+            raise
         finally:
             # What waits for the one that failed has failed too: taken note of here, or a later test would hear of it.
             left = list(pulumi.runtime.settings.SETTINGS.outputs)
@@ -188,6 +193,11 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
         return recorder.declared
 
     yield run
+    # What failed is thrown away now, with its tracebacks. Python 3.11 that has to show one while it makes a syntax
+    # tree, as the collector may at any time, loses count of it (SystemError: AST constructor recursion depth
+    # mismatch).
+    if failed:
+        gc.collect()
     pulumi.runtime.set_all_config({})
     for client in clients:
         client.close()
