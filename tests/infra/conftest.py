@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import gc
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -138,8 +138,11 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
     monkeypatch.setattr(daemon, "container", lambda _host, _name: None)
     monkeypatch.setattr(daemon, "publishers", lambda _host, _port: [])
     monkeypatch.setattr(daemon, "listened_on", lambda _address, _port: False)
+    # What failed is told of again when it is thrown away, which the collector may do at any time. Python 3.11 that has
+    # to show where it failed while it makes a syntax tree loses count of that (SystemError: AST constructor recursion
+    # depth mismatch).
+    monkeypatch.setattr(logging.getLogger("asyncio"), "disabled", True)
     clients: list[Client] = []
-    failed: list[Recorder] = []
     really_connect = cluster.connect
 
     def connect(configured: Settings) -> Client:
@@ -180,9 +183,6 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
 
         try:
             pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]
-        except BaseException:
-            failed.append(recorder)
-            raise
         finally:
             # What waits for the one that failed has failed too: taken note of here, or a later test would hear of it.
             left = list(pulumi.runtime.settings.SETTINGS.outputs)
@@ -193,11 +193,6 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
         return recorder.declared
 
     yield run
-    # What failed is thrown away now, with its tracebacks. Python 3.11 that has to show one while it makes a syntax
-    # tree, as the collector may at any time, loses count of it (SystemError: AST constructor recursion depth
-    # mismatch).
-    if failed:
-        gc.collect()
     pulumi.runtime.set_all_config({})
     for client in clients:
         client.close()
