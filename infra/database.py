@@ -18,6 +18,7 @@ PORT = 5432
 USER = 10003
 DATABASE = "scaffold"
 OWNER = "owner"
+BACKUP = "backup_ro"
 DATA = Volume("database", data=True)
 SOCKET = Volume("database-socket")
 SOCKET_MOUNT = Mount(SOCKET.name, "/run/postgresql")
@@ -52,7 +53,11 @@ def service(settings: Settings, reachable_from: tuple[str, ...]) -> Service:
 
 def roles(settings: Settings, secrets: Secrets) -> Job:
     """Describe the job that makes the roles and gives them their passwords, over the server's socket."""
-    passwords: dict[str, Secret] = {OWNER: secrets.owner_password, **secrets.app_passwords}
+    passwords: dict[str, Secret] = {
+        OWNER: secrets.owner_password,
+        BACKUP: secrets.backup_password,
+        **secrets.app_passwords,
+    }
     names = list(passwords)
     content = pulumi.Output.all(*(passwords[name].value for name in names)).apply(
         lambda values: roles_document(dict(zip(names, values, strict=True)))
@@ -75,9 +80,10 @@ def roles(settings: Settings, secrets: Secrets) -> Job:
 
 def roles_document(passwords: Mapping[str, str]) -> str:
     """Return the roles with their passwords as the roles job reads them."""
-    app = [{"name": name, "password": password} for name, password in passwords.items() if name != OWNER]
-    owner = {"name": OWNER, "password": passwords[OWNER]}
-    return json.dumps({"database": DATABASE, "owner": owner, "app": app}, sort_keys=True)
+    logins = {name: {"name": name, "password": password} for name, password in passwords.items()}
+    owner, backup = logins.pop(OWNER), logins.pop(BACKUP)
+    document = {"database": DATABASE, "owner": owner, "app": list(logins.values()), "backup": backup}
+    return json.dumps(document, sort_keys=True)
 
 
 def check(settings: Settings, managed: ManagedDatabase) -> Job:
@@ -125,6 +131,13 @@ def app_url(settings: Settings, secrets: Secrets) -> Secret:
     if settings.managed_database:
         return configured(settings.managed_database.url)
     return url(secrets.app_slot, secrets.app_passwords[secrets.app_slot], NAME)
+
+
+def backup_url(settings: Settings, secrets: Secrets) -> Secret:
+    """Return the URL that backups use: of a role that reads, or with a managed database of its owner."""
+    if settings.managed_database:
+        return configured(settings.backups.database_url or settings.managed_database.owner_url)
+    return url(BACKUP, secrets.backup_password, NAME)
 
 
 def owner_url(settings: Settings, secrets: Secrets) -> Secret:

@@ -31,6 +31,11 @@ def database(settings: Settings) -> Image:
     return of_folder("database", debian(settings))
 
 
+def backup(settings: Settings) -> Image:
+    """What makes backups and restores them."""
+    return of_folder("backup", debian(settings))
+
+
 def debian(settings: Settings) -> dict[str, str]:
     """Return what every image is built with: the base, and the record that renews the distribution's packages."""
     return {"BASE_IMAGE": settings.base_image, "PACKAGES": settings.packages}

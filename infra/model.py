@@ -42,10 +42,17 @@ class File:
 
 @dataclass(frozen=True)
 class Volume:
-    """Storage that outlives its containers; `data` marks what nothing else has a copy of."""
+    """Storage that outlives its containers; `data` marks what nothing else has a copy of.
+
+    `folder` is a folder of the machine in its place. A cluster sets `storage` GiB aside for one with data, its usual
+    size where that is 0; one that is `beside` another takes a part of that one's.
+    """
 
     name: str
     data: bool = False
+    folder: str = ""
+    storage: int = 0
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,8 @@ class Workload:
 @dataclass(frozen=True)
 class Service:
     """Something that keeps running. With `release` a new one stands beside the old; `update` hands it files live.
+
+    A `port` of 0 is none: nobody calls it.
 
     With `max_replicas` above `replicas` the load decides how many run in between. `flag` is a file below one of its
     mounts that a verb changes while it runs, that every instance sees, and that no update touches.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from infra import bundle, history
+from infra import backup, bundle, history
 from infra.bundle import Bundle, Kept
 from infra.origin import NOWHERE, Origin
 from infra.platforms.contract import Serving
@@ -26,6 +26,11 @@ def of(
     """Return the stack's outputs by name; `addresses` are its platform's, `before` the releases kept so far."""
     site = settings.site_url
     kept = releases(settings, serving, made, before, origin)
+    told_of_backups = (
+        backup.where(settings, pulumi.get_project(), pulumi.get_stack())
+        if settings.backups.enabled
+        else "none: `pulumi config set backups true` makes them"
+    )
     pinned: dict[str, pulumi.Input[Any]] = {"pinned": settings.release} if settings.release else {}
     return {
         "siteUrl": site,
@@ -38,6 +43,7 @@ def of(
         "release": serving.release,
         "digest": serving.digest,
         **pinned,
+        "backups": told_of_backups,
         "releases": pulumi.Output.unsecret(kept.apply(lambda every: {each.release: told(each) for each in every})),
         history.OUTPUT: pulumi.Output.secret(kept.apply(bundle.written)),
     }

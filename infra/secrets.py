@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -16,6 +18,8 @@ KEY_LENGTH = 64
 SLOTS = ("app_a", "app_b")
 KEY_SLOTS = 3
 """One for the key in use, one for the key before it and one for the next."""
+ED25519 = bytes.fromhex("302e020100300506032b657004220420")
+"""What stands before the 32 bytes of a private key (RFC 8410)."""
 PAIR_BITS = 3072
 PAIR_HOURS = 10 * 365 * 24
 LONGEST_NAME = 64
@@ -65,6 +69,8 @@ class Secrets:
     owner_password: Secret
     app_passwords: dict[str, Secret]
     app_slot: str
+    backup_password: Secret
+    backup_signing_key: Secret
     saml_pairs: Pairs | None = None
 
 
@@ -79,6 +85,8 @@ def of(settings: Settings) -> Secrets:
             slot: generated(f"database-{slot}", slot_version(slot, version), PASSWORD_LENGTH) for slot in SLOTS
         },
         app_slot=active_slot(version),
+        backup_password=generated("database-backup", 1, PASSWORD_LENGTH),
+        backup_signing_key=signing_key(generated("backup-signing", 1, KEY_LENGTH)),
         saml_pairs=saml_pairs(settings),
     )
 
@@ -125,6 +133,19 @@ def generated(name: str, version: int, length: int) -> Secret:
     """Generate letters and digits, anew for each version; the id of a RandomPassword holds nothing of it."""
     made = pulumi_random.RandomPassword(name, length=length, special=False, keepers={"version": str(version)})
     return Secret(made.result, f"{name}/{version}")
+
+
+def signing_key(seed: Secret) -> Secret:
+    """Return a key that signs, made of a generated text: no provider has to be there for it."""
+    made = pulumi.Output.from_input(seed.value).apply(ed25519)
+    return Secret(pulumi.Output.secret(made), seed.fingerprint)
+
+
+def ed25519(text: str) -> str:
+    """Return an Ed25519 private key in PEM that is as hard to guess as the text."""
+    raw = hashlib.sha256(f"Ed25519\0{text}".encode()).digest()
+    body = base64.b64encode(ED25519 + raw).decode()
+    return f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"
 
 
 def saml_pairs(settings: Settings) -> Pairs | None:

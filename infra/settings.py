@@ -25,6 +25,13 @@ PROJECT_FILE = Path(__file__).resolve().parent.parent / "Pulumi.yaml"
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SECRETS = frozenset(
     {
+        "backupDatabaseUrl",
+        "backupIdentity",
+        "backupPingUrl",
+        "backupS3AccessKey",
+        "backupS3SecretKey",
+        "backupSmtpUrl",
+        "backupWebhookUrl",
         "databaseOwnerUrl",
         "databaseUrl",
         "factorKey",
@@ -42,9 +49,10 @@ SECRETS = frozenset(
 """Settings that are set with --secret; Pulumi's own mark for them allows no default, so each would have to be set."""
 
 ONLY_ON = {
-    "docker": frozenset({"gatewayAddress", "gatewayPort"}),
+    "docker": frozenset({"backupFolder", "gatewayAddress", "gatewayPort"}),
     "kubernetes": frozenset(
         {
+            "backupStorage",
             "databaseStorage",
             "gatewayParent",
             "gatewayReplicas",
@@ -148,6 +156,43 @@ class Keys:
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """A bucket that speaks S3, to which backups are copied; an empty endpoint is Amazon's own."""
+
+    name: str
+    endpoint: str
+    region: str
+    prefix: str
+    authorities: str
+    key_id: ConfiguredSecret
+    secret: ConfiguredSecret
+
+
+@dataclass(frozen=True)
+class Backups:
+    """When backups are made, where they are kept, how many of them, and who is told; storage in GiB, memory in MiB."""
+
+    enabled: bool
+    schedule: str
+    timezone: str
+    max_age_hours: int
+    keep: Mapping[str, int]
+    recipients: tuple[str, ...]
+    identity: ConfiguredSecret | None
+    folder: str
+    storage: int
+    memory: int
+    cpus: str
+    bucket: Bucket | None
+    webhook_url: ConfiguredSecret | None
+    ping_url: ConfiguredSecret | None
+    smtp_url: ConfiguredSecret | None
+    mail_to: tuple[str, ...]
+    mail_from: str
+    database_url: ConfiguredSecret | None
+
+
+@dataclass(frozen=True)
 class KubernetesSettings:
     """What only a stack on Kubernetes can set; storage in GiB."""
 
@@ -203,6 +248,7 @@ class Settings:
     database_memory: int
     database_cpus: str
     database_password_version: int
+    backups: Backups
     secret_key: ConfiguredSecret | None
     secret_key_version: int
     maintenance_message: str
@@ -289,6 +335,7 @@ def read(given: Mapping[str, str]) -> Settings:
         database_memory=reader.whole("databaseMemory", 128, 1048576),
         database_cpus=reader.checked("databaseCpus", values.processors),
         database_password_version=reader.whole("databasePasswordVersion", 1, 1000000),
+        backups=reader.backups(),
         secret_key=reader.secret("secretKey", values.long_secret),
         secret_key_version=reader.whole("secretKeyVersion", 1, 1000000),
         maintenance_message=reader.text("maintenanceMessage"),
@@ -422,6 +469,73 @@ class Reader:
             return None
         place = urlsplit(self.text("databaseUrl"))
         return ManagedDatabase(url, owner, place.hostname or "", values.port_or_none(place) or 5432)
+
+    def backups(self) -> Backups:
+        """Return when backups are made, where they are kept, how many, and who is told."""
+        found = Backups(
+            enabled=self.truth("backups"),
+            schedule=self.checked("backupSchedule", values.schedule),
+            timezone=self.checked("backupTimezone", values.timezone),
+            max_age_hours=self.whole("backupMaxAgeHours", 1, 8784),
+            keep={
+                "last": self.whole("backupKeepLast", 1, 100000),
+                "daily": self.whole("backupKeepDaily", 0, 100000),
+                "weekly": self.whole("backupKeepWeekly", 0, 100000),
+                "monthly": self.whole("backupKeepMonthly", 0, 100000),
+                "yearly": self.whole("backupKeepYearly", 0, 100000),
+                "min": self.whole("backupKeepMin", 1, 100000),
+            },
+            recipients=self.each("backupRecipients", values.recipient),
+            identity=self.secret("backupIdentity", values.identity),
+            folder=self.checked("backupFolder", values.folder_or_nothing),
+            storage=self.whole("backupStorage", 1, 65536),
+            memory=self.whole("backupMemory", 256, 1048576),
+            cpus=self.checked("backupCpus", values.processors),
+            bucket=self.bucket(),
+            webhook_url=self.secret("backupWebhookUrl", values.web_address),
+            ping_url=self.secret("backupPingUrl", values.web_address),
+            smtp_url=self.secret("backupSmtpUrl", values.smtp_address),
+            mail_to=self.each("backupMailTo", values.mail_address),
+            mail_from=self.checked("backupMailFrom", values.mail_address),
+            database_url=self.secret("backupDatabaseUrl", values.database_url),
+        )
+        mail = {key: bool(self.raw(key)) for key in ("backupSmtpUrl", "backupMailTo", "backupMailFrom")}
+        for key in [key for key, there in mail.items() if not there and any(mail.values())]:
+            given = next(other for other, there in mail.items() if there)
+            self.problems.append(f"{key}: not set, though {given} is; mail wants all three. Set it: {setting(key)}")
+        if self.text("backupDatabaseUrl") and not self.text("databaseUrl"):
+            self.problems.append(
+                "backupDatabaseUrl: set without databaseUrl: this stack's own database has a role for backups. "
+                "Remove it: pulumi config rm backupDatabaseUrl"
+            )
+        if self.text("backupIdentity") and not found.recipients:
+            self.problems.append(
+                "backupIdentity: set without backupRecipients, so that nothing is encrypted to it. "
+                f"Set them: {setting('backupRecipients')}"
+            )
+        return found
+
+    def bucket(self) -> Bucket | None:
+        """Return the bucket that backups are copied to, or None; name and key go together."""
+        name = self.checked("backupS3Bucket", values.bucket_or_nothing)
+        endpoint = self.checked("backupS3Endpoint", values.https_host_or_nothing)
+        key_id = self.secret("backupS3AccessKey", values.one_line)
+        secret = self.secret("backupS3SecretKey", values.one_line)
+        parts = {key: bool(self.text(key)) for key in ("backupS3Bucket", "backupS3AccessKey", "backupS3SecretKey")}
+        for key in [key for key, there in parts.items() if not there and any(parts.values())]:
+            given = next(other for other, there in parts.items() if there)
+            self.problems.append(f"{key}: not set, though {given} is; they go together. Set it: {setting(key)}")
+        if not name or key_id is None or secret is None:
+            return None
+        return Bucket(
+            name=name,
+            endpoint=endpoint,
+            region=self.checked("backupS3Region", values.word_or_nothing),
+            prefix=self.checked("backupS3Prefix", values.prefix_or_nothing),
+            authorities=self.checked("backupS3Authorities", values.certificate),
+            key_id=key_id,
+            secret=secret,
+        )
 
     def keys(self) -> Keys:
         """Return the app's configured keys; one that a key was before is nothing without that."""
@@ -591,6 +705,11 @@ class Reader:
             self.problems.append(
                 "passwordLoginEnabled: got true, wanted false in production. "
                 f"pulumi config set passwordLoginEnabled false, {hint}"
+            )
+        if settings.backups.bucket and not settings.backups.recipients:
+            self.problems.append(
+                "backupRecipients: not set, though backupS3Bucket is: in production what leaves for a bucket is "
+                f"encrypted. Make a key: age-keygen -o KEYFILE, keep it elsewhere, and set its public half, {hint}"
             )
         if urlsplit(settings.site_url).scheme == "http":
             self.problems.append(

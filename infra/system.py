@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from infra import bundle, database, gateway, images, pin, release, secrets, steps, web
+from infra import backup, bundle, database, gateway, images, pin, release, secrets, steps, web
 from infra.bundle import Bundle, Kept
 from infra.model import Route, System
 from infra.origin import NOWHERE, Origin
@@ -26,7 +26,9 @@ def describe(
     made, back = chosen(settings, kept, history)
     release_id = release.id_of([made.serve, made.migrate], images.tag(PROGRAM, {}))
     managed = settings.managed_database
-    own_database = [] if managed else [database.service(settings, reachable_from=(web.NAME, web.MIGRATE))]
+    backups = [backup.service(settings, kept)] if settings.backups.enabled else []
+    callers = (web.NAME, web.MIGRATE, *(each.name for each in backups))
+    own_database = [] if managed else [database.service(settings, reachable_from=callers)]
     before_migration = database.check(settings, managed) if managed else database.roles(settings, kept)
     described = System(
         project=project,
@@ -36,12 +38,17 @@ def describe(
             gateway.service(settings),
             *own_database,
             web.service(settings, made, release_id, reachable_from=(gateway.NAME,)),
+            *backups,
         ),
         jobs=(
             before_migration,
             *web.jobs(settings, made, origin, back, release_id, first=before_migration.name),
         ),
-        volumes=(gateway.STATE,) if managed else (gateway.STATE, database.DATA, database.SOCKET),
+        volumes=(
+            gateway.STATE,
+            *(() if managed else (database.DATA, database.SOCKET)),
+            *backup.volumes(settings),
+        ),
         route=Route(
             service=web.NAME,
             gateway=gateway.NAME,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import zoneinfo
 from urllib.parse import SplitResult, unquote, urlsplit
 
 DEVELOPMENT_SECRETS = frozenset({"changeme", "dev", "development", "password", "secret", "test"})
@@ -222,6 +223,90 @@ def gateway_parent(value: str) -> str:
     parts = value.split("/")
     if value and (len(parts) not in (2, 3) or not all(is_name(part) for part in parts)):
         raise ValueError("NAMESPACE/NAME or NAMESPACE/NAME/LISTENER of a Gateway, or nothing")
+    return value
+
+
+def schedule(value: str) -> str:
+    """Check a cron schedule: five fields of numbers, names, ranges, lists and steps."""
+    part = r"(\*|[0-9a-z]+(-[0-9a-z]+)?)(/[0-9]+)?"
+    if not re.fullmatch(rf"{part}(,{part})*( {part}(,{part})*){{4}}", value.strip().lower()):
+        raise ValueError("minute, hour, day, month and day of the week as cron has them, such as 30 3 * * *")
+    return value.strip()
+
+
+def timezone(value: str) -> str:
+    """Check the name of a time zone, as far as this machine knows them."""
+    known = zoneinfo.available_timezones()
+    shaped = re.fullmatch(r"[A-Za-z][A-Za-z0-9+_-]*(/[A-Za-z0-9+_-]+)*", value)
+    if not shaped or (known and value not in known):
+        raise ValueError("the name of a time zone, such as Europe/Berlin or UTC")
+    return value
+
+
+def recipient(value: str) -> str:
+    """Check a public key of age."""
+    if not re.fullmatch(r"age1[0-9a-z]{20,}", value):
+        raise ValueError("a public key of age, age1…; age-keygen -y KEYFILE shows it")
+    return value
+
+
+def identity(value: str) -> str:
+    """Check a private key of age, in a file as age-keygen makes it."""
+    if not re.search(r"^AGE-SECRET-KEY-(PQ-)?1[0-9A-Z]{20,}$", value, re.MULTILINE):
+        raise ValueError("what is in the file that age-keygen made, with the line AGE-SECRET-KEY-1…")
+    return value
+
+
+def folder_or_nothing(value: str) -> str:
+    """Check a folder of the machine, or nothing."""
+    if value and (not re.fullmatch(r"(/[A-Za-z0-9._@+-]+)+", value) or "/.." in value or "/./" in value):
+        raise ValueError("the whole path of a folder on the machine, such as /srv/backups, or nothing")
+    return value
+
+
+def bucket_or_nothing(value: str) -> str:
+    """Check the name of a bucket, or nothing."""
+    if value and not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
+        raise ValueError("the name of a bucket (a-z, 0-9, - and .), or nothing")
+    return value
+
+
+def prefix_or_nothing(value: str) -> str:
+    """Check what the names of everything in a bucket begin with, or nothing; without slashes at either end."""
+    if value and not re.fullmatch(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", value.strip("/")):
+        raise ValueError("names between slashes, such as site/backups, or nothing")
+    return value.strip("/")
+
+
+def word_or_nothing(value: str) -> str:
+    """Check a word, or nothing."""
+    if value and not re.fullmatch(r"[A-Za-z0-9-]+", value):
+        raise ValueError("a word such as eu-central-1, or nothing")
+    return value
+
+
+def https_host_or_nothing(value: str) -> str:
+    """Check the address of a server, or nothing."""
+    place = urlsplit(value)
+    bare = place.path in ("", "/") and not place.query and not place.fragment and place.username is None
+    if value and (place.scheme != "https" or not place.hostname or port_or_none(place) == 0 or not bare):
+        raise ValueError("https:// with a host, such as https://s3.example.com, or nothing")
+    return value.rstrip("/")
+
+
+def web_address(value: str) -> str:
+    """Check an address that is called, which may hold a secret."""
+    place = urlsplit(value)
+    if place.scheme not in ("http", "https") or not place.hostname or port_or_none(place) == 0 or " " in value:
+        raise ValueError("an address that begins with https:// or http://")
+    return value
+
+
+def smtp_address(value: str) -> str:
+    """Check the address of a mail server."""
+    place = urlsplit(value)
+    if place.scheme not in ("smtp", "smtps") or not place.hostname or port_or_none(place) == 0:
+        raise ValueError("smtp://user:password@host:587 or smtps://user:password@host:465")
     return value
 
 

@@ -19,6 +19,8 @@ from backup.settings import Settings
 from backup.state import State
 
 DEFAULT = "30 3 * * *"
+# By its age `probe-backup` knows whether this program still looks at the clock.
+MARK = Path("/tmp/schedule")  # noqa: S108 - the container's own, which nobody else writes to
 # The clock may be set while this sleeps, so it looks again and again.
 LOOK_SECONDS = 15.0
 STOP_SECONDS = 25.0
@@ -50,6 +52,7 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
     line.say("info", "the schedule is on", database=service.database, next=decision.next.isoformat())
     alarmed: datetime | None = None
     while True:
+        MARK.touch()
         now = datetime.now(UTC)
         before = state.read(service.chosen.folder)
         decision = timetable.decide(service.schedule, service.chosen.zone, now, before)
@@ -90,7 +93,7 @@ def run(service: Service) -> None:
     before = state.read(service.chosen.folder).last_run
     with subprocess.Popen(command) as process:
         try:
-            status = process.wait()
+            status = ended(process)
         except BaseException:
             process.terminate()
             try:
@@ -103,6 +106,16 @@ def run(service: Service) -> None:
         # It came to no end of its own, or could not write: without this it would be due again at once, and for ever.
         line.say("error", "a run ended without a result", status=status)
         failed(service, after, status)
+
+
+def ended(process: subprocess.Popen[bytes]) -> int:
+    """Return the exit status of a run once it has ended; until then it is shown that this program is well."""
+    while True:
+        MARK.touch()
+        try:
+            return process.wait(LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
 
 
 def failed(service: Service, after: State, status: int) -> None:

@@ -18,6 +18,11 @@ APP_SETTINGS = {
 }
 # A migration's session that holds the lock sits idle, perhaps in a transaction, for as long as the migration takes.
 OWNER_SETTINGS = {"idle_in_transaction_session_timeout": "1h"}
+BACKUP_CONNECTIONS = 5
+# The dump reads whatever there is, and large objects have no right that a role could be given once for all of them.
+BACKUP_SETTINGS = {"lo_compat_privileges": "on", "default_transaction_read_only": "on"}
+BACKUP_POWERS = frozenset({"bypassrls"})
+READS_EVERYTHING = "pg_read_all_data"
 POWERS = ("super", "createdb", "createrole", "replication", "bypassrls")
 POWER_WORDS = {"super": "SUPERUSER", **{power: power.upper() for power in POWERS[1:]}}
 TABLE_RIGHTS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
@@ -61,14 +66,18 @@ def rights(target: str, words: str, current: Acl, wanted: Mapping[str, Iterable[
     return changes
 
 
-def attributes(name: str, current: State, *, login: bool, limit: int) -> list[Change]:
+def attributes(name: str, current: State, *, login: bool, limit: int, powers: frozenset[str]) -> list[Change]:
     """Return what gives an existing role its attributes."""
     words = []
     if current["login"] != login:
         words.append("LOGIN" if login else "NOLOGIN")
     if not current["inherit"]:
         words.append("INHERIT")
-    words += [f"NO{POWER_WORDS[power]}" for power in POWERS if current[power]]
+    words += [
+        POWER_WORDS[power] if power in powers else f"NO{POWER_WORDS[power]}"
+        for power in POWERS
+        if current[power] != (power in powers)
+    ]
     if current["limit"] != limit:
         words.append(f"CONNECTION LIMIT {limit}")
     if current["valid_until"] is not None:
@@ -78,17 +87,25 @@ def attributes(name: str, current: State, *, login: bool, limit: int) -> list[Ch
     return [Change(f"altered role {name}: {' '.join(words)}", f"ALTER ROLE {sql.name(name)} {' '.join(words)}")]
 
 
-def role(name: str, roles: State, *, login: Login | None, limit: int, settings: Mapping[str, str]) -> list[Change]:
+def role(
+    name: str,
+    roles: State,
+    *,
+    login: Login | None,
+    limit: int,
+    settings: Mapping[str, str],
+    powers: frozenset[str] = frozenset(),
+) -> list[Change]:
     """Return what makes one role as wanted: its attributes, password and settings."""
     changes: list[Change] = []
     current = roles.get(name)
     if current is None:
-        kind = "LOGIN" if login else "NOLOGIN"
+        kind = " ".join(["LOGIN" if login else "NOLOGIN", *(POWER_WORDS[power] for power in sorted(powers))])
         changes.append(
             Change(f"created role {name}", f"CREATE ROLE {sql.name(name)} {kind} INHERIT CONNECTION LIMIT {limit}")
         )
     else:
-        changes += attributes(name, current, login=login is not None, limit=limit)
+        changes += attributes(name, current, login=login is not None, limit=limit, powers=powers)
     stored = current["verifier"] if current else None
     if login is not None and not scram.matches(login.password, stored):
         verifier = sql.string(scram.new(login.password).render())
@@ -141,6 +158,17 @@ def cluster(state: State, wanted: Wanted) -> list[Change]:
     )  # fmt: skip
     for login in wanted.app:
         changes += role(login.name, roles, login=login, limit=limit, settings=APP_SETTINGS)
+    if wanted.backup:
+        changes += role(
+            wanted.backup.name,
+            roles,
+            login=wanted.backup,
+            limit=BACKUP_CONNECTIONS,
+            settings=BACKUP_SETTINGS,
+            powers=BACKUP_POWERS,
+        )
+        only_reads = frozenset({READS_EVERYTHING})
+        changes += memberships(wanted.backup.name, state["memberships"], only_reads, only=True)
     # The app may fill the server; the slots kept back let a migration in all the same.
     changes += memberships(wanted.owner.name, state["memberships"], frozenset({RESERVED}), only=False)
     changes += memberships(GROUP, state["memberships"], frozenset(), only=True)
@@ -152,7 +180,8 @@ def cluster(state: State, wanted: Wanted) -> list[Change]:
 def databases(state: State, wanted: Wanted) -> list[Change]:
     """Return what makes the database, and who may connect to each one."""
     changes = []
-    logins = {login.name: () for login in wanted.app}
+    logins: dict[str, Iterable[str]] = {login.name: () for login in wanted.app}
+    backup: dict[str, Iterable[str]] = {wanted.backup.name: ()} if wanted.backup else {}
     owner, name = wanted.owner.name, sql.name(wanted.database)
     current = state["databases"].get(wanted.database)
     # A database that does not exist yet will have what PostgreSQL gives every new one.
@@ -169,12 +198,12 @@ def databases(state: State, wanted: Wanted) -> list[Change]:
         if current["owner"] != owner:
             message = f"gave database {wanted.database} to {owner}"
             changes.append(Change(message, f"ALTER DATABASE {name} OWNER TO {sql.name(owner)}"))
-    those = {PUBLIC: (), GROUP: ("CONNECT",), **logins}
+    those = {PUBLIC: (), GROUP: ("CONNECT",), **logins, **dict.fromkeys(backup, ("CONNECT",))}
     changes += rights(f"DATABASE {name}", f"database {wanted.database}", acl, those)
     # Advisory locks are per database: migrations and restores lock in this one, whichever database they are about.
-    locks = {PUBLIC: (), GROUP: (), owner: ("CONNECT",), **logins}
+    locks = {PUBLIC: (), GROUP: (), owner: ("CONNECT",), **logins, **backup}
     changes += rights(f"DATABASE {SUPERUSER}", f"database {SUPERUSER}", state["databases"][SUPERUSER]["acl"], locks)
-    template = {PUBLIC: (), GROUP: (), **logins}
+    template = {PUBLIC: (), GROUP: (), **logins, **backup}
     changes += rights("DATABASE template1", "database template1", state["databases"]["template1"]["acl"], template)
     return changes
 

@@ -61,7 +61,7 @@ def wait(seconds: float) -> None:
 
 def settle(want: wanted.Wanted) -> int:
     """Apply what differs and return the number of changes."""
-    names = [wanted.GROUP, want.owner.name, *(login.name for login in want.app)]
+    names = [wanted.GROUP, *(login.name for login in want.logins)]
     query = state.cluster(names, [want.database, SUPERUSER, "template1"])
     now = ask(SUPERUSER, query)
     steps = change.cluster(now, want)

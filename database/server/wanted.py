@@ -29,11 +29,17 @@ class Login(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """The database, its owner, and the app's login roles."""
+    """The database, its owner, the app's login roles, and the role that reads everything for backups, if any."""
 
     database: str
     owner: Login
     app: tuple[Login, ...]
+    backup: Login | None = None
+
+    @property
+    def logins(self) -> tuple[Login, ...]:
+        """Every role that logs in."""
+        return (self.owner, *self.app, *((self.backup,) if self.backup else ()))
 
 
 def read(path: Path) -> Wanted:
@@ -55,26 +61,27 @@ def parse(text: str) -> Wanted:
         document = json.loads(text)
     except ValueError:
         raise ValueError("this is not JSON. Write the file again") from None
-    top = fields(document, "roles.json", ("database", "owner", "app"))
+    top = fields(document, "roles.json", ("database", "owner", "app"), ("backup",))
     if not isinstance(top["app"], list) or not top["app"]:
         raise ValueError('app: wanted a list of {"name", "password"}, with at least one of them')
     wanted = Wanted(
         database=named(top["database"], "database"),
         owner=login(top["owner"], "owner"),
         app=tuple(login(item, f"app[{index}]") for index, item in enumerate(top["app"])),
+        backup=login(top["backup"], "backup") if "backup" in top else None,
     )
-    names = [wanted.owner.name, *(role.name for role in wanted.app)]
+    names = [role.name for role in wanted.logins]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"the role {name!r} is there {names.count(name)} times, wanted once: rename the others")
     return wanted
 
 
-def fields(value: object, place: str, keys: tuple[str, ...]) -> dict[str, object]:
-    """Return an object that has exactly these keys."""
+def fields(value: object, place: str, keys: tuple[str, ...], more: tuple[str, ...] = ()) -> dict[str, object]:
+    """Return an object that has exactly these keys, and perhaps some more."""
     if not isinstance(value, dict):
         raise ValueError(f"{place}: wanted an object with {', '.join(keys)}")  # noqa: TRY004 - one error for callers
-    if set(value) != set(keys):
+    if set(value) - set(more) != set(keys):
         got = ", ".join(sorted(value)) or "nothing"
         raise ValueError(f"{place}: got the keys {got}, wanted exactly {', '.join(keys)}")
     return value

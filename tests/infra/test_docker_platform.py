@@ -28,6 +28,8 @@ def test_the_system_runs_as_these_containers_networks_and_volumes(run_program: R
         "gateway-update",
         "database",
         "database-roles",
+        "db-backup",
+        "db-backup-files",
         "migrate",
         "record",
         "web-files",
@@ -35,8 +37,9 @@ def test_the_system_runs_as_these_containers_networks_and_volumes(run_program: R
         "switch",
     }
     assert set(declared.of(NETWORK)) == {"network-edge", "network-to-web", "network-to-database"}
-    assert set(declared.of(IMAGE)) == {"image-app", "image-gateway", "image-database"}
-    assert {"volume-gateway", "volume-database", "volume-database-socket"} < set(declared.of(VOLUME))
+    assert set(declared.of(IMAGE)) == {"image-app", "image-backup", "image-gateway", "image-database"}
+    kept = {"volume-backups", "volume-backup-work", "volume-gateway", "volume-database", "volume-database-socket"}
+    assert kept < set(declared.of(VOLUME))
 
 
 def test_every_image_is_named_by_its_content_and_by_whose_it_is(run_program: RunProgram) -> None:
@@ -57,7 +60,7 @@ def test_only_the_gateway_publishes_a_port_and_only_its_network_is_not_internal(
 
 def test_every_container_is_hardened(run_program: RunProgram) -> None:
     containers = run_program({"replicas": "2"}).of(CONTAINER)
-    assert len(containers) == 10
+    assert len(containers) == 12
     for name, inputs in containers.items():
         job = inputs["mustRun"] is False
         assert inputs["capabilities"]["drops"] == ["ALL"], name
@@ -68,7 +71,7 @@ def test_every_container_is_hardened(run_program: RunProgram) -> None:
             assert inputs["readOnly"], name
             assert inputs["healthcheck"]["tests"][0] == "CMD", name
             assert inputs["logOpts"] == {"max-size": "10m", "max-file": "5"}, name
-        if not name.startswith("web-files"):
+        if not name.startswith(("web-files", "db-backup-files")):
             assert int(inputs["user"].split(":")[0]) > 10000, name
 
 
@@ -84,6 +87,8 @@ def test_each_container_joins_just_the_networks_of_its_declared_edges(run_progra
         "gateway-update": set(),
         "database": {"to-database"},
         "database-roles": set(),
+        "db-backup": {"to-database"},
+        "db-backup-files": set(),
         "migrate": {"to-database"},
         "record": {"to-database"},
         "web-files": set(),
@@ -104,7 +109,7 @@ def test_no_secret_is_in_an_environment_a_command_or_a_label(run_program: RunPro
         looked_at += 1
         for secret in known:
             assert secret not in open_text
-    assert looked_at == 9
+    assert looked_at == 11
 
 
 def test_a_secret_in_clear_text_is_refused(run_program: RunProgram) -> None:
@@ -150,7 +155,7 @@ def test_a_release_setting_leaves_the_gateways_container_as_it_is(run_program: R
 def test_no_container_has_an_entrypoint_of_its_own(run_program: RunProgram) -> None:
     # With one, the provider takes a container whose start failed for done.
     containers = run_program().of(CONTAINER)
-    assert len(containers) == 9
+    assert len(containers) == 11
     assert [name for name, inputs in containers.items() if inputs.get("entrypoints")] == []
 
 
@@ -206,7 +211,7 @@ def test_a_managed_database_is_checked_and_none_is_run(run_program: RunProgram) 
     outside = [
         name for name, inputs in containers.items() if "scaffold-unit-egress" in str(inputs.get("networksAdvanced"))
     ]
-    assert kinds(outside) == {"database-check", "migrate", "record", "web"}
+    assert kinds(outside) == {"database-check", "db-backup", "migrate", "record", "web"}
 
 
 def test_the_switch_is_one_resource_told_every_replica_of_the_release(run_program: RunProgram) -> None:

@@ -75,10 +75,10 @@ def revealed(value: Mapping[str, Any]) -> Mapping[str, Any]:
 def test_the_system_runs_as_these_objects(run_program: RunProgram, on_kubernetes: Given) -> None:
     declared = run_program(on_kubernetes)
     assert set(declared.objects("Deployment")) == {"gateway", "web"}
-    assert set(declared.objects("StatefulSet")) == {"database"}
+    assert set(declared.objects("StatefulSet")) == {"database", "db-backup"}
     assert {name.partition("-")[0] for name in declared.objects("Job")} == {"database", "migrate", "record"}
-    assert set(declared.objects("PersistentVolumeClaim")) == {"claim-database"}
-    assert set(declared.of(PUSHED)) == {"image-app", "image-database", "image-gateway"}
+    assert set(declared.objects("PersistentVolumeClaim")) == {"claim-backups", "claim-database"}
+    assert set(declared.of(PUSHED)) == {"image-app", "image-backup", "image-database", "image-gateway"}
     objects = every_object(declared)
     assert len(objects) > 25
     assert {each["metadata"].get("namespace", "scaffold-unit") for each in objects} == {"scaffold-unit"}
@@ -92,7 +92,7 @@ def test_the_namespace_takes_restricted_pods_alone(run_program: RunProgram, on_k
 
 def test_every_pod_is_hardened(run_program: RunProgram, on_kubernetes: Given) -> None:
     found = templates(run_program(on_kubernetes))
-    assert set(found) == {"gateway", "web", "database", "database-roles", "migrate", "record"}
+    assert set(found) == {"gateway", "web", "database", "database-roles", "db-backup", "migrate", "record"}
     for name, template in found.items():
         spec = template["spec"]
         (only,) = spec["containers"]
@@ -121,7 +121,7 @@ def test_every_image_is_named_by_what_lies_in_the_registry(run_program: RunProgr
     assert pushed["imageName"].startswith("registry.example.com/me/scaffold-app:")
     assert pushed["skipPush"] is False
     images = {container(declared, name)["image"] for name in templates(declared)}
-    assert len(images) == 3
+    assert len(images) == 4
     assert all("@sha256:" in each for each in images)
 
 
@@ -319,7 +319,7 @@ def test_the_database_and_its_socket_are_two_folders_of_one_claim(
     run_program: RunProgram, on_kubernetes: Given
 ) -> None:
     declared = run_program(on_kubernetes | {"databaseStorage": "20", "storageClass": "fast"})
-    (claim,) = declared.objects("PersistentVolumeClaim").values()
+    claim = declared.objects("PersistentVolumeClaim")["claim-database"]
     assert claim["metadata"]["name"] == "database"
     assert claim["spec"] == {
         "accessModes": ["ReadWriteOnce"],
@@ -367,12 +367,13 @@ def test_a_volume_that_no_claim_can_hold_is_refused_by_name(beside: str | None, 
 
 def test_a_managed_database_is_checked_and_none_is_run(run_program: RunProgram, on_kubernetes: Given) -> None:
     declared = run_program(on_kubernetes | {"databaseUrl": URL, "databaseOwnerUrl": URL, "releaseKey": RELEASE_KEY})
-    assert declared.objects("StatefulSet") == declared.objects("PersistentVolumeClaim") == {}
+    assert set(declared.objects("StatefulSet")) == {"db-backup"}
+    assert set(declared.objects("PersistentVolumeClaim")) == {"claim-backups"}
     assert "database-check" in declared.objects("Job")
     policies = {each["metadata"]["name"]: each["spec"] for each in declared.objects("NetworkPolicy").values()}
     outside = {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 6432, "protocol": "TCP"}]}
     allowed = {name for name, spec in policies.items() if outside in spec.get("egress", [])}
-    assert allowed == {"from-database-check", "from-migrate", "from-web"}
+    assert allowed == {"from-database-check", "from-db-backup", "from-migrate", "from-web"}
 
 
 # The way in
@@ -479,7 +480,7 @@ def test_an_unchanged_update_asks_once_for_each_workload(
 ) -> None:
     run_program(on_kubernetes)
     # Which cluster, whose namespace, which processors; each workload; and the release, through the gateway.
-    assert len(api.asked) == 3 + 6 + 1, api.asked
+    assert len(api.asked) == 3 + 7 + 1, api.asked
 
 
 def test_an_update_ends_once_the_release_answers_through_the_gateway(

@@ -17,6 +17,7 @@ from infra.settings import schema
 from tests.infra.conftest import CONTAINER, NETWORK, VOLUME, Declared, RunProgram
 
 URL = "postgresql+psycopg://app:password@db.example.com:6432/app"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
 SYSTEMS: dict[str, dict[str, str]] = {
     "usual": {},
     "scaled": {"replicas": "3", "webMemory": "384", "webCpus": "1.5", "drainSeconds": "11"},
@@ -25,6 +26,11 @@ SYSTEMS: dict[str, dict[str, str]] = {
     "saml": {
         "samlIdpEntityId": "https://idp.example.com/", "samlIdpMetadataUrl": "https://idp.example.com/metadata",
         "samlSpKeyVersion": "2",
+    },
+    "kept elsewhere": {
+        "backupS3Bucket": "copies", "backupS3Endpoint": "https://s3.example.com:9000", "backupS3AccessKey": "id",
+        "backupS3SecretKey": "key", "backupWebhookUrl": "https://hooks.example.com/1", "releaseKey": "ab" * 32,
+        "backupRecipients": f'["age1{"q" * 58}"]', "backupS3Authorities": CERTIFICATE,
     },
     "managed": {"databaseUrl": URL, "databaseOwnerUrl": URL, "releaseKey": "ab" * 32},
 }  # fmt: skip

@@ -35,6 +35,17 @@ def test_the_defaults_make_a_development_stack() -> None:
     ("key", "value", "wanted"),
     [
         ("platform", "nomad", "docker or kubernetes"),
+        ("backupSchedule", "at night", "as cron has them"),
+        ("backupSchedule", "30 3 * *", "as cron has them"),
+        ("backupTimezone", "Middle/Earth", "Europe/Berlin"),
+        ("backupTimezone", "../../etc/passwd", "Europe/Berlin"),
+        ("backupMaxAgeHours", "0", "from 1 to 8784"),
+        ("backupKeepMin", "0", "from 1 to 100000"),
+        ("backupRecipients", '["AGE-SECRET-KEY-1ABC"]', "a public key of age"),
+        ("backupFolder", "backups", "the whole path of a folder"),
+        ("backupFolder", "/srv/../etc", "the whole path of a folder"),
+        ("backupMemory", "64", "from 256 to 1048576"),
+        ("backupS3Endpoint", "http://s3.example.com", "https:// with a host"),
         ("siteUrl", "app.example.com", "scheme and host"),
         ("siteUrl", "https://app.example.com/path", "without path"),
         ("siteUrl", "https://user@app.example.com", "without path, user"),
@@ -133,6 +144,27 @@ def test_a_fingerprint_depends_on_the_value_and_on_the_key_and_shows_neither() -
     assert one != fingerprint(SECRET + "x", RELEASE_KEY)
     assert one != fingerprint(SECRET, "cd" * 32)
     assert len(one) == 16
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"backupS3Bucket": "copies"}, ["backupS3AccessKey", "backupS3SecretKey"]),
+        ({"backupMailTo": '["ops@example.com"]'}, ["backupSmtpUrl", "backupMailFrom"]),
+        ({"backupIdentity": f"AGE-SECRET-KEY-1{'A' * 58}", "releaseKey": RELEASE_KEY}, ["backupIdentity"]),
+        ({"backupDatabaseUrl": URL, "releaseKey": RELEASE_KEY}, ["backupDatabaseUrl"]),
+    ],
+)
+def test_what_backups_want_together_is_there_together(given: dict[str, str], missing: list[str]) -> None:
+    assert [problem.partition(":")[0] for problem in problems(given)] == missing
+
+
+def test_in_production_what_leaves_for_a_bucket_is_encrypted() -> None:
+    bucket = {"backupS3Bucket": "copies", "backupS3AccessKey": "id", "backupS3SecretKey": "key"}
+    whole = {"siteUrl": "https://app.example.com", "releaseKey": RELEASE_KEY, **bucket}
+    with pytest.raises(SettingsError, match="backupRecipients: not set, though backupS3Bucket is"):
+        read(whole)
+    assert read(whole | {"backupRecipients": json.dumps([f"age1{'q' * 58}"])}).backups.bucket
 
 
 def test_a_managed_database_needs_both_of_its_urls() -> None:

@@ -28,7 +28,7 @@ def create(
     job: Job,
     image: Built,
     networks: Sequence[docker.Network],
-    volumes: Mapping[str, docker.Volume],
+    volumes: Mapping[str, workload.Source],
     first: Ready,
     otherwise: Callable[[], str] | None = None,
 ) -> pulumi.Output[docker.Container]:

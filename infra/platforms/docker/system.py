@@ -14,6 +14,7 @@ from infra.platforms.contract import Former, Serving
 from infra.platforms.docker import (
     daemon,
     files,
+    folder,
     image,
     interruption,
     job,
@@ -27,6 +28,7 @@ from infra.platforms.docker import (
 from infra.platforms.docker.image import Images
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
+from infra.platforms.docker.workload import Source
 from infra.settings import Settings
 
 
@@ -51,6 +53,7 @@ def run(system: System, settings: Settings, former: Former) -> Serving:
     )
     stack = Stack(system.project, system.stack, host, processors, provider, leftover.refusal(host))
     present = daemon.container(host, stack.object_name(system.route.gateway))
+    folder.check(host, system)
     if taken := leftover.taken_port(host, system, present):
         # Said after the provider: a stack that was taken to another daemon hears of that first. Nothing follows.
         never = provider.id.apply(functools.partial(refuse, taken))
@@ -59,7 +62,10 @@ def run(system: System, settings: Settings, former: Former) -> Serving:
     planned = network.plan(system)
     images = image.create(stack, system, former)
     networks = network.create(stack, planned)
-    volumes = create_volumes(stack, system, protect=settings.protect_data)
+    volumes: dict[str, Source] = {
+        **folder.sources(system),
+        **create_volumes(stack, system, protect=settings.protect_data),
+    }
     started: dict[str, Ready] = {}
     tried = Ready(ids=(system.attempt,))
     for each in order.of(system):
@@ -110,7 +116,7 @@ def run_service(
     service: Service,
     images: Images,
     networks: list[docker.Network],
-    volumes: Mapping[str, docker.Volume],
+    volumes: Mapping[str, Source],
     first: Ready,
 ) -> Ready:
     """Declare a service with its files and return what has to be there before the next."""
@@ -161,4 +167,5 @@ def create_volumes(stack: Stack, system: System, *, protect: bool) -> dict[str, 
             ),
         )
         for volume in system.volumes
+        if not volume.folder
     }

@@ -12,6 +12,8 @@ from infra.platforms.docker.image import Built
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 
+Source = docker.Volume | str
+"""What is mounted: a volume, or a folder of the machine."""
 LOG_OPTIONS = {"max-size": "10m", "max-file": "5"}
 
 
@@ -27,7 +29,7 @@ def create(
     service: Service,
     image: Built,
     networks: Sequence[docker.Network],
-    volumes: Mapping[str, docker.Volume],
+    volumes: Mapping[str, Source],
     files: docker.Volume | None,
     first: Ready,
 ) -> list[docker.Container]:
@@ -91,12 +93,16 @@ def ulimits(workload: Workload) -> list[docker.ContainerUlimitArgs]:
     return [docker.ContainerUlimitArgs(name=name, soft=value, hard=value) for name, value in limits.items()]
 
 
-def mounted(mounts: Sequence[Mount], volumes: Mapping[str, docker.Volume]) -> list[docker.ContainerVolumeArgs]:
-    """Return a workload's volumes."""
-    return [
-        docker.ContainerVolumeArgs(volume_name=volumes[mount.volume].name, container_path=mount.path, read_only=False)
-        for mount in mounts
-    ]
+def mounted(mounts: Sequence[Mount], volumes: Mapping[str, Source]) -> list[docker.ContainerVolumeArgs]:
+    """Return a workload's volumes, each by its name or, where it is a folder of the machine, by its path."""
+
+    def one(mount: Mount) -> docker.ContainerVolumeArgs:
+        source = volumes[mount.volume]
+        if isinstance(source, str):
+            return docker.ContainerVolumeArgs(host_path=source, container_path=mount.path, read_only=False)
+        return docker.ContainerVolumeArgs(volume_name=source.name, container_path=mount.path, read_only=False)
+
+    return [one(mount) for mount in mounts]
 
 
 def joined(networks: Sequence[docker.Network], *aliases: str) -> list[docker.ContainerNetworksAdvancedArgs]:

@@ -37,6 +37,10 @@ def services(system: System, service: Service, settings: KubernetesSettings) -> 
     """Return the Services of a service: name and specification."""
     if service.published:
         return {service.name: outward(service, settings)}
+    if not service.port:
+        # Nobody calls it: there is what a StatefulSet wants, and no address.
+        nameless = {"type": "ClusterIP", "clusterIP": "None", "selector": {NAME: service.name}}
+        return {workload.governing(service): nameless} if workload.is_stateful(system, service) else {}
     if workload.is_stateful(system, service):
         # By name one address, which stays and refuses at once while the pod is away; and what the StatefulSet wants.
         return {service.name: inward(service), workload.governing(service): inward(service) | {"clusterIP": "None"}}

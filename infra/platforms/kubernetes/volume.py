@@ -34,6 +34,8 @@ def place(system: System, volume: Volume) -> Place:
     """Decide where one volume is."""
     if volume.data:
         return Place(volume.name, volume.name)
+    if volume.beside:
+        return Place(volume.name, volume.beside)
     users = list(mounting(system, volume.name))
     if len(users) == 1:
         return Place(volume.name)
@@ -71,7 +73,7 @@ def create(stack: Stack, system: System, settings: Settings, first: Ready) -> di
             f"claim-{volume.name}",
             "v1",
             "PersistentVolumeClaim",
-            {"spec": claim(settings)},
+            {"spec": claim(volume, settings)},
             service=volume.name,
             object_name=volume.name,
             options=pulumi.ResourceOptions(protect=settings.protect_data, retain_on_delete=settings.protect_data),
@@ -82,12 +84,12 @@ def create(stack: Stack, system: System, settings: Settings, first: Ready) -> di
     }
 
 
-def claim(settings: Settings) -> Manifest:
+def claim(volume: Volume, settings: Settings) -> Manifest:
     """Return what is claimed."""
     own = settings.kubernetes
     wanted: Manifest = {
         "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": f"{own.database_storage}Gi"}},
+        "resources": {"requests": {"storage": f"{volume.storage or own.database_storage}Gi"}},
     }
     return wanted | ({"storageClassName": own.storage_class} if own.storage_class else {})
 

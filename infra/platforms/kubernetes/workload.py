@@ -103,8 +103,9 @@ def stateful_set(stack: Stack, service: Service, around: Surroundings, route: Ro
 
 
 def ports(service: Service) -> dict[str, Any]:
-    """Return the port of a service's container."""
-    return {"ports": [{"containerPort": service.port, "name": service.name, "protocol": "TCP"}]}
+    """Return the port of a service's container, where it has one."""
+    entry = {"containerPort": service.port, "name": service.name, "protocol": "TCP"}
+    return {"ports": [entry]} if service.port else {}
 
 
 def governing(service: Service) -> str:
