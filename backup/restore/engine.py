@@ -14,7 +14,8 @@ from urllib.parse import quote
 SECONDS = 20.0
 """How long the daemon may take beyond what it was asked to wait."""
 LIST_BYTES = 64 << 20
-LOG_BYTES = 1 << 20
+ANSWER_BYTES = 1 << 20
+LOG_BYTES = 4 << 20
 HEALTH = re.compile(r"\((?:health: )?(healthy|unhealthy|starting)\)$")
 
 RUNNING = frozenset({"running", "paused", "restarting"})
@@ -39,7 +40,6 @@ class Container:
     state: str
     health: str = ""
     status: int = 0
-    started: str = ""
 
     @property
     def runs(self) -> bool:
@@ -93,12 +93,12 @@ class Engine:
         """Start a container; raise EngineError."""
         self._ask("POST", f"/containers/{quote(identity, safe='')}/start", 2 * SECONDS)
 
-    def log(self, identity: str, since: str, lines: int) -> bytes:
-        """Return the last lines that a container wrote since a time, as the daemon frames them; raise EngineError."""
-        query = f"stdout=1&stderr=1&tail={lines}&since={since}"
+    def log(self, identity: str, since: float, pieces: int) -> bytes:
+        """Return the last pieces of a container's log since a moment, as the daemon frames them; raise EngineError."""
+        query = f"stdout=1&stderr=1&tail={pieces}&since={since:.6f}"
         return self._ask("GET", f"/containers/{quote(identity, safe='')}/logs?{query}", SECONDS, LOG_BYTES)
 
-    def _ask(self, method: str, path: str, seconds: float, most: int = LOG_BYTES) -> bytes:
+    def _ask(self, method: str, path: str, seconds: float, most: int = ANSWER_BYTES) -> bytes:
         connection = Connection(self.path, seconds)
         try:
             connection.request(method, path)
@@ -150,5 +150,4 @@ def inspected(found: Mapping[str, Any]) -> Container:
         state=str(state["Status"]),
         health="" if health == "none" or state["Status"] != "running" else health,
         status=int(state["ExitCode"]),
-        started=str(state["StartedAt"]),
     )

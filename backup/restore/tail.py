@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 LINES = 40
 CHARACTERS = 400
+PIECES = 200
+"""How many of a log's pieces are asked for: of 16 KiB at the most, and a long line is several."""
 FRAME = 8
 """Bytes before each piece of a log: which stream it is of, and its length."""
 HIDDEN = "***"
 NOT_SHOWN = frozenset({"event", "exception", "level", "logger", "release", "timestamp"})
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]|\x1b\[[0-9;]*m")
+CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # A password may hold an @ of its own, so the last one counts.
 IN_URL = re.compile(r"(?P<kept>[a-z][a-z0-9+.-]{0,30}://)[^\s\"'<>]*@", re.IGNORECASE)
 NAMED = re.compile(
@@ -23,8 +25,7 @@ NAMED = re.compile(
 )
 # Rows and parameters of statements are somebody's data.
 VALUES = re.compile(r"(?P<kept>\)=\()[^)]*|(?P<row>contains \()[^)]*|(?P<bound>\[parameters: ).*")
-# What has capitals, small letters and digits in one long word is a key more often than anything else.
-OPAQUE = re.compile(r"(?=[^\s.:]*[A-Z])(?=[^\s.:]*[a-z])(?=[^\s.:]*[0-9])[A-Za-z0-9+/_-]{40,}={0,2}")
+LONG = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
 PEM = re.compile(r"-----BEGIN [A-Z ]+-----.*", re.DOTALL)
 
 
@@ -68,5 +69,10 @@ def cleaned(line: str) -> str:
     text = IN_URL.sub(rf"\g<kept>{HIDDEN}@", text)
     text = NAMED.sub(rf"\g<kept>{HIDDEN}", text)
     text = VALUES.sub(lambda found: f"{found['kept'] or found['row'] or found['bound']}{HIDDEN}", text)
-    text = OPAQUE.sub(HIDDEN, text)
+    text = LONG.sub(lambda found: HIDDEN if opaque(found[0]) else found[0], text)
     return text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]}…"
+
+
+def opaque(word: str) -> bool:
+    """Whether a long word has capitals, small letters and digits, as keys have and digests and names have not."""
+    return any(map(str.isupper, word)) and any(map(str.islower, word)) and any(map(str.isdigit, word))

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 from backup import line
@@ -92,9 +91,11 @@ class Verbs:
         with self._alone(found, seconds):
             # A run that somebody began before, on who knows which database, says nothing about this one.
             self._ended(found, deadline)
+            # Taken here, on the daemon's own machine: what a container says first is older than its start as recorded.
+            began = time.time()
             self.engine.start(found.identity)
             after = self._ended(found, deadline)
-            lines = tail.of_container(self.engine.log(found.identity, since(after.started), tail.LINES))
+            lines = tail.of_container(self.engine.log(found.identity, began, tail.PIECES))
         line.say("info", "migrations ran", release=release, status=after.status)
         return {**self.scope.shown(after), "status": after.status, "lines": lines}
 
@@ -187,10 +188,3 @@ def gone_is_stopped() -> Iterator[None]:
     except EngineError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
-
-
-def since(started: str) -> str:
-    """Return a moment as the daemon prints it in the form that it wants for its logs: seconds and nanoseconds."""
-    whole, _, rest = started.rstrip("Z").partition(".")
-    seconds = int(datetime.fromisoformat(whole).replace(tzinfo=UTC).timestamp())
-    return f"{seconds}.{rest:0<9}"
