@@ -2,6 +2,7 @@
 #   make up | preview | status | logs [SERVICE=web FOLLOW=yes LINES=50] | down
 #   make config ARGS='set siteName "My site"'   make env   make migrate   make cancel
 #   make flask [ARGS='users list']   (the app's own commands, where it runs)
+#   make backup | backups [ARGS='verify ID']   (one now; the list, or: show, verify, drill, fetch, pin, unpin, prune)
 #   make releases | rollback [ARGS='ID --with-downgrade'] | unpin   (former releases, and the way back to one)
 #   make upgrade-images   (the distribution's security updates, as a release)
 #   make maintenance [ON|OFF] [MESSAGE="Back soon" UNTIL="2026-11-25 22:00" ALLOW=203.0.113.0/24]
@@ -9,7 +10,7 @@
 #   make cluster-up | cluster-down [DELETE_DATA=yes]   (a Kubernetes cluster on this machine; ARGS=tests: that of the tests)
 #   make test [ARGS='setup app'] | test-long | test-official | check | bench
 PYTHON ?= python3
-VERBS = up preview down destroy logs status env config migrate flask rollback unpin upgrade-images releases maintenance cancel cluster-up cluster-down test test-long test-official check bench
+VERBS = up preview down destroy logs status env config migrate flask backup backups rollback unpin upgrade-images releases maintenance cancel cluster-up cluster-down test test-long test-official check bench
 export STACK ARGS SERVICE FOLLOW LINES YES DELETE_DATA SWEEP MESSAGE UNTIL ALLOW
 
 .PHONY: help ON OFF $(VERBS)

@@ -32,6 +32,8 @@ VERBS = {
     "config": "config",
     "migrate": "migrate",
     "flask": "flask",
+    "backup": "backup",
+    "backups": "backups",
     "maintenance": "maintenance",
     "cancel": "cancel",
     "rollback": "rollback",
@@ -47,7 +49,7 @@ VERBS = {
     "bench": "bench",
 }
 # What they print is for programs too.
-BARE = ("env", "flask")
+BARE = ("env", "flask", "backup", "backups")
 INTERRUPTED = 130
 CLOSED = 141
 

@@ -13,11 +13,9 @@ from typing import Protocol
 
 from setup.problem import Problem
 
-# Whose containers run the app's commands.
-SERVICE = "web"
 PIECE = 65_536
 IN, ERR = 0, 2
-# How long one may be silent; a command of the app's that says nothing for longer hangs.
+# How long one may be silent; a command that says nothing for longer hangs.
 SECONDS = 900.0
 
 
@@ -43,9 +41,9 @@ class Wire(Protocol):
 
 
 @contextlib.contextmanager
-def with_command_in(name: str, stack: str) -> Iterator[None]:
+def with_command_in(name: str, stack: str, service: str) -> Iterator[None]:
     """Raise Problem where the command in a container or pod hangs, or the connection to it breaks."""
-    logs = f"make logs STACK={stack} SERVICE={SERVICE}"
+    logs = f"make logs STACK={stack} SERVICE={service}"
     try:
         yield
     except TimeoutError:

@@ -54,8 +54,8 @@ class Platform(Protocol):
     def ledger(self, request: Request) -> tuple[list[str], bool]:
         """Return the ledger of releases, line by line, or why nobody told it; and whether it was told."""
 
-    def command(self, request: Request, words: Sequence[str]) -> int:
-        """Run a command where the app runs, with this process's own input and output, and return its exit code."""
+    def command(self, request: Request, words: Sequence[str], service: str) -> int:
+        """Run a command where a service runs, with this process's own input and output, and return its exit code."""
 
     def migrate(self, request: Request) -> int:
         """Run the migrations of the serving release once more, and return their exit code."""

@@ -1,11 +1,10 @@
-"""A command of the app's in one of its containers, with this process's own input and output."""
+"""A command in one of a service's containers, with this process's own input and output."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from operate import conversation
-from operate.conversation import SERVICE
 from operate.docker.containers import Container, none_found, of_stack, reachable
 from operate.request import Request
 from setup.problem import Problem
@@ -41,30 +40,30 @@ class Frames:
             yield piece[0], piece[HEADER:]
 
 
-def run(request: Request, command: Sequence[str]) -> int:
-    """Run it and return its exit code; raise Problem where no app runs, or it hangs."""
+def run(request: Request, command: Sequence[str], service: str) -> int:
+    """Run it and return its exit code; raise Problem where the service does not run, or it hangs."""
     client = reachable(request)
-    container = choose(of_stack(client, request.stack), request.stack)
+    container = choose(of_stack(client, request.stack), request.stack, service)
     told = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
     identifier = client.post(f"/containers/{container.identifier}/exec", told)["Id"]
     with (
-        conversation.with_command_in(container.name, request.stack),
+        conversation.with_command_in(container.name, request.stack, service),
         client.talking(f"/exec/{identifier}/start", {"Detach": False, "Tty": False}) as connection,
     ):
         conversation.carry(connection, Frames())
     return int(client.get(f"/exec/{identifier}/json")["ExitCode"])
 
 
-def choose(found: Sequence[Container], stack: str) -> Container:
-    """Return a container of the app's that runs, a healthy one before others; raise Problem where none does."""
+def choose(found: Sequence[Container], stack: str, service: str) -> Container:
+    """Return a container of a service's that runs, a healthy one before others; raise Problem where none does."""
     if not found:
         raise none_found(stack)
     running = [
-        each for each in found if each.service == SERVICE and each.running and not each.status.startswith("Restarting")
+        each for each in found if each.service == service and each.running and not each.status.startswith("Restarting")
     ]
     if not running:
         raise Problem(
-            f"No app of the stack {stack} runs in which a command could.",
+            f"No {service} of the stack {stack} runs in which a command could.",
             f"make status STACK={stack} says how it is; make up STACK={stack} starts it",
         )
     # While an update runs there are two releases; either does, as long as it is well.

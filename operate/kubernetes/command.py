@@ -1,4 +1,4 @@
-"""A command of the app's in one of its pods, with this process's own input and output."""
+"""A command in one of a service's pods, with this process's own input and output."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from collections.abc import Sequence
 
 from kubeapi import commands, pods
 from operate import conversation
-from operate.conversation import SERVICE
 from operate.kubernetes.cluster import SERVICE as LABEL
 from operate.kubernetes.cluster import Object, label_of, name_of, reached
 from operate.request import Request
 from setup.problem import Problem
 
 
-def run(request: Request, command: Sequence[str]) -> int:
-    """Run it and return its exit code; raise Problem where no app runs, or it hangs."""
+def run(request: Request, command: Sequence[str], service: str) -> int:
+    """Run it and return its exit code; raise Problem where the service does not run, or it hangs."""
     with reached(request) as cluster:
-        pod = choose(cluster.pods(), request.stack, cluster.namespace)
+        pod = choose(cluster.pods(), request.stack, cluster.namespace, service)
         name, container = name_of(pod), str(pod["spec"]["containers"][0]["name"])
         with (
-            conversation.with_command_in(name, request.stack),
+            conversation.with_command_in(name, request.stack, service),
             commands.begun(cluster.client, cluster.namespace, name, container, command) as (connection, channels),
         ):
             conversation.carry(connection, channels)
@@ -30,18 +29,18 @@ def run(request: Request, command: Sequence[str]) -> int:
     return code
 
 
-def choose(found: Sequence[Object], stack: str, namespace: str) -> Object:
-    """Return a pod of the app's that is ready; raise Problem, with what keeps them from it, where none is."""
+def choose(found: Sequence[Object], stack: str, namespace: str, service: str) -> Object:
+    """Return a pod of a service's that is ready; raise Problem, with what keeps them from it, where none is."""
     if not found:
         raise Problem(
             f"There are no pods of the stack {stack} in namespace {namespace}.", f"make up STACK={stack} starts it"
         )
-    apps = [pod for pod in found if label_of(pod, LABEL) == SERVICE and not pod["metadata"].get("deletionTimestamp")]
-    ready = [pod for pod in apps if (pod.get("status") or {}).get("phase") == "Running" and not pods.troubles(pod)]
+    its = [pod for pod in found if label_of(pod, LABEL) == service and not pod["metadata"].get("deletionTimestamp")]
+    ready = [pod for pod in its if (pod.get("status") or {}).get("phase") == "Running" and not pods.troubles(pod)]
     if not ready:
-        words = "; ".join(str(trouble) for pod in apps for trouble in pods.troubles(pod)) or "it has no pod"
+        words = "; ".join(str(trouble) for pod in its for trouble in pods.troubles(pod)) or "it has no pod"
         raise Problem(
-            f"No app of the stack {stack} is ready in which a command could run: {words}.",
+            f"No {service} of the stack {stack} is ready in which a command could run: {words}.",
             f"make status STACK={stack} says how it is; make up STACK={stack} starts it",
         )
     return ready[0]

@@ -91,12 +91,12 @@ def ledger(request: Request) -> tuple[list[str], bool]:
     return read(request)
 
 
-def command(request: Request, words: Sequence[str]) -> int:
-    """Run a command of the app's in one of its pods."""
+def command(request: Request, words: Sequence[str], service: str) -> int:
+    """Run a command in one of a service's pods."""
     packages(request)
     from operate.kubernetes.command import run as start
 
-    return start(request, words)
+    return start(request, words, service)
 
 
 def maintenance(request: Request, order: Order) -> Flag | None:

@@ -25,7 +25,7 @@ from operate.stack import YIELDING
 from tests.conftest import ROOT, run_docker
 
 PROJECT = "scaffold-test"
-COPIED = ("Pulumi.yaml", "__main__.py", "infra", "kubeapi", "app", "gateway", "database")
+COPIED = ("Pulumi.yaml", "__main__.py", "infra", "kubeapi", "app", "gateway", "database", "backup")
 UP_SECONDS = 1500
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from operate import flask
+from operate import backup, backups, flask
 from operate.request import Request
 from setup import state
 from setup.places import places_from
@@ -106,6 +106,24 @@ def test_a_command_of_the_apps_own_runs_in_the_release_that_serves(
     assert (newest["release"], newest["outcome"]) == (serving.outputs()["release"], "serving")
 
 
+def test_a_backup_is_made_of_the_database_restored_and_listed(
+    serving: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """M11, M12: on demand as by the clock, by pg_dump, and proven."""
+    monkeypatch.setattr(state, "NAME", PROJECT)
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    places = places_from(environment, ROOT)
+    assert backup.run(Request("backup", serving.stack, (), places, environment)) == 0
+    assert "backup made, restored and compared" in capfd.readouterr().out
+    assert backups.run(Request("backups", serving.stack, ("list", "--json"), places, environment)) == 0
+    (newest, *_) = json.loads(capfd.readouterr().out)
+    assert (newest["level"], newest["good"], newest["database"]) == ("restored", True, "scaffold")
+    assert newest["rows"] > 0
+    (name,) = serving.containers("db-backup", running=True)
+    kept = run_docker("exec", name, "sh", "-c", f"pg_restore --list {newest['folder']}/*.dump")
+    assert "TABLE DATA public users" in kept
+
+
 def test_a_second_up_changes_nothing(serving: Site) -> None:
     before = snapshot(serving)
     serving.up("--expect-no-changes")
@@ -153,8 +171,8 @@ def test_neither_a_name_nor_an_environment_nor_a_log_nor_a_process_nor_the_state
         for resource in exported["deployment"]["resources"]
         if resource["type"] == "random:index/randomPassword:RandomPassword"
     } | {serving.passphrase}
-    # The passwords of three roles, two keys with the next of each, and the passphrase.
-    assert len(secrets) == 8
+    # The passwords of four roles, what signs backups, two keys with the next of each, and the passphrase.
+    assert len(secrets) == 10
     containers = serving.containers()
     places = {
         "docker inspect": run_docker("container", "inspect", *containers),
@@ -184,7 +202,7 @@ def test_every_line_that_a_container_prints_is_json(serving: Site) -> None:
 
 
 def test_every_service_runs_without_privileges_on_a_root_it_cannot_write(serving: Site) -> None:
-    for service in ("gateway", "database", "web"):
+    for service in ("gateway", "database", "web", "db-backup"):
         for name in serving.containers(service, running=True):
             status = run_docker("exec", name, "cat", "/proc/1/status")
             assert re.search(r"^CapEff:\s+0+$", status, re.MULTILINE), name

@@ -31,6 +31,7 @@ for target in sys.argv[1:]:
 print(json.dumps(reached))
 """
 SERVICES = {"web": 8000, "gateway": 8080, "database": 5432}
+WORKLOADS = (*SERVICES, "db-backup")
 JOBS = ("migrate", "database-roles")
 SUPERUSER = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--dbname", "scaffold", "--command")
 OTHER_PORT = [{"op": "replace", "path": "/spec/ports/0/port", "value": 8001}]
@@ -321,13 +322,13 @@ def test_who_reaches_whom_is_exactly_what_is_declared(whole: ClusterSite, probes
         f"{inside}:{whole.cluster.api_port}": "the API by its address",
     }
     reached = {}
-    for name, pod in ({name: name_of(whole.ready_pods(name)[0]) for name in SERVICES} | probes).items():
+    for name, pod in ({name: name_of(whole.ready_pods(name)[0]) for name in WORKLOADS} | probes).items():
         said = whole.run_in(pod, "python3", "-c", CONNECT, *targets, timeout=60)
         # A pod reaches itself whatever the policies say.
         reached[name] = {targets[each] for each in json.loads(said)} - {name}
-    declared = {"gateway": {"web"}, "web": {"database"}, "migrate": {"database"}}
+    declared = {"gateway": {"web"}, **dict.fromkeys(("web", "migrate", "db-backup"), {"database"})}
     assert reached == {name: declared.get(name, set()) for name in reached}
-    assert set(reached) == {*SERVICES, *JOBS, "stranger"}
+    assert set(reached) == {*WORKLOADS, *JOBS, "stranger"}
 
 
 @pytest.fixture
@@ -409,7 +410,7 @@ def test_neither_a_manifest_nor_an_environment_nor_a_log_shows_a_secret(serving:
             "get", "all,configmaps,networkpolicies,pvc,serviceaccounts,poddisruptionbudgets,events", "--output=yaml"
         ),
     }
-    for service in SERVICES:
+    for service in WORKLOADS:
         for pod in serving.ready_pods(service):
             name = name_of(pod)
             places[f"log of {name}"] = serving.kubectl("logs", name, "--all-containers")
@@ -428,7 +429,7 @@ def test_every_line_that_a_pod_prints_is_json(serving: ClusterSite) -> None:
 
 
 def test_no_pod_carries_a_token_and_none_can_write_its_root(serving: ClusterSite) -> None:
-    for service in SERVICES:
+    for service in WORKLOADS:
         for pod in serving.ready_pods(service):
             name = name_of(pod)
             assert pod["spec"]["automountServiceAccountToken"] is False

@@ -265,6 +265,17 @@ def test_a_command_of_the_apps_own_runs_in_a_pod_that_serves(serving: ClusterClo
     assert "No such command 'nonsense'" in said
 
 
+def test_a_backup_is_made_and_restored_in_the_cluster_and_listed(serving: ClusterClone) -> None:
+    code, said = serving.make("backup")
+    assert code == 0, said
+    assert "backup made, restored and compared" in said
+    code, said = serving.make("backups")
+    assert code == 0, said
+    assert re.search(r"^\d{8}T\d{6}Z-\w{6} .* restored ", said, re.MULTILINE), said
+    code, said = serving.make("backups", "verify latest")
+    assert code == 0, said
+
+
 def serves(clone: ClusterClone) -> str:
     """Return the release that answers."""
     return str(json.loads(clone.get("/readyz")[1])["release"])
@@ -345,9 +356,9 @@ def test_down_stops_everything_in_order_and_up_brings_it_back_with_its_data(serv
     serving.kubectl(*superuser, "CREATE TABLE kept AS SELECT 'still here' AS what")
     code, said = serving.make("down")
     assert code == 0, said
-    stopped = re.findall(r"^✓ stopped +(\w+)", said, re.MULTILINE)
-    assert stopped == ["web", "gateway", "database"]
-    assert "Kept: the claims database" in said
+    stopped = re.findall(r"^✓ stopped +([\w-]+)", said, re.MULTILINE)
+    assert stopped == ["web", "db-backup", "gateway", "database"]
+    assert "Kept: the claims backups, database" in said
     assert serving.kubectl("get", "pods", "--field-selector=status.phase=Running", "--output=name") == ""
     assert serving.get()[0] == 0
     code, said = serving.make("status")

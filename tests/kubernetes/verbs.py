@@ -15,7 +15,7 @@ from typing import Any
 from tests.kubernetes.cluster import RunningCluster
 from tests.setup.conftest import COPIED, ROOT, Clone, borrow_packages, own_environment
 
-PROGRAM = ("__main__.py", "infra", "cluster", "app", "gateway", "database")
+PROGRAM = ("__main__.py", "infra", "cluster", "app", "gateway", "database", "backup")
 UP_SECONDS = 1200.0
 PROJECT = "scaffold"
 

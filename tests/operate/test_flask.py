@@ -51,13 +51,13 @@ def base_image(docker: Docker) -> str:
     return image
 
 
-def start(docker: Docker, run_id: str, image: str, stack: str) -> str:
-    """Start a container as the app's of a stack, and return its name."""
-    labels = {**state.labels(stack), "scaffold.service": "web", "scaffold.release": "r1", "scaffold.test": run_id}
+def start(docker: Docker, run_id: str, image: str, stack: str, service: str = "web", command: str = "flask") -> str:
+    """Start a container of a stack as a service's that has a command, and return its name."""
+    labels = {**state.labels(stack), "scaffold.service": service, "scaffold.release": "r1", "scaffold.test": run_id}
     told = [f"--label={key}={value}" for key, value in labels.items()]
-    name = f"scaffold-test-{stack}"
+    name = f"scaffold-test-{stack}-{service}"
     docker("run", "--detach", "--init", "--name", name, *told, image, "sleep", "infinity")
-    write = f"cat > /usr/local/bin/flask <<'END'\n{ANSWERS}END\nchmod 755 /usr/local/bin/flask"
+    write = f"cat > /usr/local/bin/{command} <<'END'\n{ANSWERS}END\nchmod 755 /usr/local/bin/{command}"
     docker("exec", name, "sh", "-c", write)
     return name
 
@@ -117,7 +117,7 @@ def test_a_stack_that_is_not_there_and_one_that_stands_still_are_told_of(
     docker("stop", "--time", "1", start(docker, run_id, base_image, still))
     done = flask(still, "users", "list")
     assert done.returncode == 1
-    assert f"No app of the stack {still} runs in which a command could".encode() in done.stderr
+    assert f"No web of the stack {still} runs in which a command could".encode() in done.stderr
     assert f"make up STACK={still} starts it".encode() in done.stderr
 
 
@@ -143,10 +143,10 @@ def container(status: str, *, service: str = "web", running: bool = True) -> Con
 
 def test_a_healthy_app_is_asked_before_one_that_is_not_or_is_going() -> None:
     up, healthy, again = container("Up 2 seconds"), container("Up 5 minutes (healthy)"), container("Restarting (1)")
-    assert choose([again, up, healthy], "dev") is healthy
-    assert choose([again, up], "dev") is up
-    with pytest.raises(Problem, match="No app of the stack dev runs"):
-        choose([again, container("Exited (0)", running=False), container("Up", service="database")], "dev")
+    assert choose([again, up, healthy], "dev", "web") is healthy
+    assert choose([again, up], "dev", "web") is up
+    with pytest.raises(Problem, match="No web of the stack dev runs"):
+        choose([again, container("Exited (0)", running=False), container("Up", service="database")], "dev", "web")
 
 
 def pod(name: str, phase: str = "Running", *, ready: bool = True, **meta: str) -> dict[str, Any]:
@@ -162,11 +162,11 @@ def pod(name: str, phase: str = "Running", *, ready: bool = True, **meta: str) -
 
 def test_a_ready_pod_that_stays_is_asked() -> None:
     leaving, late, good = pod("a", deletionTimestamp="2026-01-01T00:00:00Z"), pod("b", ready=False), pod("c")
-    assert in_cluster.choose([leaving, late, good], "k8s", "scaffold-k8s") is good
-    with pytest.raises(Problem, match=r"No app of the stack k8s is ready.*pod b: ContainersNotReady"):
-        in_cluster.choose([leaving, late], "k8s", "scaffold-k8s")
+    assert in_cluster.choose([leaving, late, good], "k8s", "scaffold-k8s", "web") is good
+    with pytest.raises(Problem, match=r"No web of the stack k8s is ready.*pod b: ContainersNotReady"):
+        in_cluster.choose([leaving, late], "k8s", "scaffold-k8s", "web")
     with pytest.raises(Problem, match="There are no pods of the stack k8s in namespace scaffold-k8s"):
-        in_cluster.choose([], "k8s", "scaffold-k8s")
+        in_cluster.choose([], "k8s", "scaffold-k8s", "web")
 
 
 @pytest.fixture

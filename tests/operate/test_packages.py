@@ -78,12 +78,12 @@ def test_a_person_sees_name_from_and_to() -> None:
 def test_another_record_makes_every_image_another_one() -> None:
     before = settings.read({"environment": "development"})
     after = dataclasses.replace(before, packages="2026-11-25-3fa2c1d0")
-    for image in (images.app, images.gateway, images.database):
+    for image in (images.app, images.gateway, images.database, images.backup):
         assert image(before).tag != image(after).tag
         assert image(after).arguments["PACKAGES"] == "2026-11-25-3fa2c1d0"
 
 
-@pytest.mark.parametrize("folder", ["app", "gateway", "database"])
+@pytest.mark.parametrize("folder", ["app", "gateway", "database", "backup"])
 def test_the_record_stands_before_the_packages_of_the_stage_that_runs(folder: str) -> None:
     """An argument that is declared later would leave the cached packages as they are."""
     last = (ROOT / folder / "Dockerfile").read_text().rpartition("\nFROM ")[2]
