@@ -116,12 +116,12 @@ def test_every_promise_has_one_row_with_its_state_and_what_is_done_says_how() ->
 
 def test_every_setting_that_is_spoken_of_exists() -> None:
     spoken_to_people = [path for path in GUIDES if path.parent.name != "adr"]
-    shaped = re.compile(r"`([a-z]+(?:[A-Z][a-z]+)+)(?:\[\d\])?`")
+    shaped = re.compile(r"`([a-z]+(?:[A-Z][a-z0-9]+)+)(?:\[\d\])?`")
     spoken = {name for path in spoken_to_people for name in shaped.findall(path.read_text(encoding="utf-8"))}
     set_by_command = {
         name
         for path in spoken_to_people
-        for name in re.findall(r"\bset (?:--secret )?(?:--path ')?([a-z]+[A-Za-z]*)", path.read_text(encoding="utf-8"))
+        for name in re.findall(r"\bset (?:--secret )?(?:--path ')?([a-z]+[A-Za-z0-9]*)", path.read_text(encoding="utf-8"))
         if any(letter.isupper() for letter in name)
     }
     outputs = {"siteUrl", "samlAcsUrl", "samlMetadataUrl", "samlSlsUrl"}

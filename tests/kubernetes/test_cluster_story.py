@@ -326,7 +326,7 @@ def test_who_reaches_whom_is_exactly_what_is_declared(whole: ClusterSite, probes
         said = whole.run_in(pod, "python3", "-c", CONNECT, *targets, timeout=60)
         # A pod reaches itself whatever the policies say.
         reached[name] = {targets[each] for each in json.loads(said)} - {name}
-    declared = {"gateway": {"web"}, **dict.fromkeys(("web", "migrate", "db-backup"), {"database"})}
+    declared = {"gateway": {"web"}, **{key: {"database"} for key in ("web", "migrate", "db-backup")}}
     assert reached == {name: declared.get(name, set()) for name in reached}
     assert set(reached) == {*WORKLOADS, *JOBS, "stranger"}
 
