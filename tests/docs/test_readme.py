@@ -121,7 +121,9 @@ def test_every_setting_that_is_spoken_of_exists() -> None:
     set_by_command = {
         name
         for path in spoken_to_people
-        for name in re.findall(r"\bset (?:--secret )?(?:--path ')?([a-z]+[A-Za-z0-9]*)", path.read_text(encoding="utf-8"))
+        for name in re.findall(
+            r"\bset (?:--secret )?(?:--path ')?([a-z]+[A-Za-z0-9]*)", path.read_text(encoding="utf-8")
+        )
         if any(letter.isupper() for letter in name)
     }
     outputs = {"siteUrl", "samlAcsUrl", "samlMetadataUrl", "samlSlsUrl"}
