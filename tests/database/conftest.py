@@ -15,7 +15,17 @@ from typing import Any
 import pytest
 
 Docker = Callable[..., str]
-PASSWORDS = {"owner": "own:er'p@ss/%\\word", "app_a": "a-passwort-mit-ä-und-Ⅷ", "app_b": "b b b"}
+PASSWORDS = {
+    "owner": "own:er'p@ss/%\\word",
+    "app_a": "a-passwort-mit-ä-und-Ⅷ",
+    "app_b": "b b b",
+    "backup_ro": "reads'all",
+}
+    "owner": "own:er'p@ss/%\\word",
+    "app_a": "a-passwort-mit-ä-und-Ⅷ",
+    "app_b": "b b b",
+    "backup_ro": "reads'all",
+}
 
 
 def roles_document(**passwords: str) -> dict[str, Any]:
@@ -25,6 +35,7 @@ def roles_document(**passwords: str) -> dict[str, Any]:
         "database": "scaffold",
         "owner": {"name": "owner", "password": known["owner"]},
         "app": [{"name": name, "password": known[name]} for name in ("app_a", "app_b")],
+        "backup": {"name": "backup_ro", "password": known["backup_ro"]},
     }
 
 

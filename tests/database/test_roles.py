@@ -82,6 +82,49 @@ def test_the_app_has_dml_and_no_ddl_and_the_owner_has_both(shared: Any, password
     assert run("app_a", timeouts).stdout.strip() == "30s|1min"
 
 
+def test_the_backup_role_reads_whatever_there_is_and_changes_nothing(shared: Any, passwords: dict[str, str]) -> None:
+    def run(statement: str, user: str = "backup_ro", database: str = "scaffold") -> Any:
+        return shared.over_tcp(user, passwords[user], statement, database)
+
+    hidden = (
+        "CREATE TABLE secret_note (owner text); INSERT INTO secret_note VALUES ('somebody else');"
+        "ALTER TABLE secret_note ENABLE ROW LEVEL SECURITY; ALTER TABLE secret_note FORCE ROW LEVEL SECURITY;"
+        "CREATE POLICY mine ON secret_note USING (owner = current_user); CREATE SCHEMA aside;"
+        "CREATE TABLE aside.table AS SELECT 1 AS one; SELECT lo_from_bytea(4711, 'large')"
+    )
+    shared.sql(f"{hidden}; ALTER TABLE secret_note OWNER TO owner")
+    try:
+        assert run("SELECT owner FROM secret_note").stdout.strip() == "somebody else"
+        assert run("SELECT one FROM aside.table").stdout.strip() == "1"
+        assert run("SELECT convert_from(lo_get(4711), 'UTF8')").stdout.strip() == "large"
+        first = "SET default_transaction_read_only = off; "
+        for statement in (
+            "INSERT INTO secret_note VALUES ('x')", "DELETE FROM secret_note", "TRUNCATE secret_note",
+            "CREATE TABLE public.mine (id int)", "CREATE SCHEMA mine", "CREATE TEMPORARY TABLE t (id int)",
+            "CREATE DATABASE mine", "CREATE ROLE mine", "SET ROLE owner", "SET ROLE postgres",
+            "ALTER ROLE backup_ro SUPERUSER", "COPY secret_note TO PROGRAM 'cat'", "SELECT pg_read_file('PG_VERSION')",
+        ):  # fmt: skip
+            assert run(first + statement).returncode != 0, f"it could: {statement}"
+        for other in ("postgres", "template1"):
+            assert "permission denied for database" in run("SELECT 1", database=other).stderr
+    finally:
+        shared.sql("DROP TABLE secret_note; DROP SCHEMA aside CASCADE; SELECT lo_unlink(4711)")
+
+
+def test_what_was_changed_by_hand_at_the_backup_role_is_repaired(
+    shared: Any, document: Document, passwords: dict[str, str]
+) -> None:
+    shared.sql(
+        "ALTER ROLE backup_ro NOBYPASSRLS CREATEDB; GRANT pg_write_all_data TO backup_ro;"
+        "REVOKE pg_read_all_data FROM backup_ro; REVOKE CONNECT ON DATABASE scaffold FROM backup_ro;"
+        "ALTER ROLE backup_ro RESET ALL; GRANT CONNECT ON DATABASE postgres TO backup_ro"
+    )
+    assert shared.over_tcp("backup_ro", passwords["backup_ro"], "SELECT 1").returncode != 0
+    assert len(shared.roles(document())) >= 7
+    assert [item["event"] for item in shared.roles(document())] == [UNCHANGED]
+    assert shared.over_tcp("backup_ro", passwords["backup_ro"], "SELECT 1").returncode == 0
+
+
 def test_a_password_rotates_with_its_sessions_open_and_the_other_role_untouched(
     shared: Any, document: Document, passwords: dict[str, str]
 ) -> None:
@@ -192,6 +235,7 @@ def test_the_app_cannot_take_the_connections_kept_for_the_owner(shared: Any) -> 
         ({"owner": {"name": "owner", "password": ""}}, "owner.password: it is empty"),
         ({"owner": {"name": "app_a", "password": "x"}}, "the role 'app_a' is there 2 times"),
         ({"app": []}, "app: wanted a list"),
+        ({"backup": {"name": "owner", "password": "x"}}, "the role 'owner' is there 2 times"),
         ({"extra": 1}, "wanted exactly database, owner, app"),
     ],
 )
