@@ -21,11 +21,6 @@ PASSWORDS = {
     "app_b": "b b b",
     "backup_ro": "reads'all",
 }
-    "owner": "own:er'p@ss/%\\word",
-    "app_a": "a-passwort-mit-ä-und-Ⅷ",
-    "app_b": "b b b",
-    "backup_ro": "reads'all",
-}
 
 
 def roles_document(**passwords: str) -> dict[str, Any]:
