@@ -1,0 +1,13 @@
+"""Why a step did not succeed, and whether trying again may help."""
+
+from __future__ import annotations
+
+from backup.error import StopError
+
+
+class TransientError(StopError):
+    """Something outside is not there just now; the same step, done again, may succeed."""
+
+
+class RejectedError(StopError):
+    """The file is not one that can be restored; nothing was touched for it."""
