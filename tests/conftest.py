@@ -114,3 +114,9 @@ def gateway_image(docker: Docker) -> str:
 def database_image(docker: Docker) -> str:
     """The id of the database image, built from the working tree."""
     return build("database")
+
+
+@pytest.fixture(scope="session")
+def backup_image(docker: Docker) -> str:
+    """The id of the image of backups and restores, built from the working tree."""
+    return build("backup")

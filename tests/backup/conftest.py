@@ -18,7 +18,6 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.conftest import build
 from tests.database.conftest import Database, roles_document
 
 HERE = Path(__file__).parent
@@ -184,12 +183,6 @@ class Desk:
     def names(self) -> list[str]:
         """What is in the folder besides the lock and the state."""
         return sorted(path.name for path in self.folder.iterdir() if path.name not in (".lock", ".state.json"))
-
-
-@pytest.fixture(scope="session")
-def backup_image(docker: Docker) -> str:
-    """The id of the backup image, built from the working tree."""
-    return build("backup")
 
 
 @pytest.fixture(scope="package")
