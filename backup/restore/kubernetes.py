@@ -50,7 +50,7 @@ class KubernetesSwitchboard:
         return self._patiently(self._look, unit.name)
 
     def stop(self, unit: Unit, timeout: float) -> None:
-        """Scale a Deployment to nothing and return once no pod of it is left, which takes as long as its pods may.
+        """Scale a Deployment to nothing and return once no pod of it runs, which takes as long as its pods may.
 
         No pod is ended by force: one on a node that has gone silent may run still.
         """
@@ -139,7 +139,10 @@ class KubernetesSwitchboard:
         return self._pods(scale) if scale else []
 
     def _pods(self, scale: Live) -> list[dict[str, Any]]:
-        """Return a Deployment's pods that have not ended, those that are being ended among them."""
+        """Return a Deployment's pods that have not ended, those that are being ended among them.
+
+        One that has ended is still listed for a moment: the node says so before it lets go of it.
+        """
         selector = str((scale.get("status") or {}).get("selector") or "")
         if not selector:
             # Without one, every pod of the namespace would be meant.
