@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import math
@@ -99,7 +100,9 @@ class DockerSwitchboard:
     def _ask(self, method: str, target: str, seconds: float) -> dict[str, Any] | None:
         connection = Connection(self.path, seconds)
         try:
-            connection.request(method, target)
+            # Whom the gate does not serve it answers before it has heard anything, and that answer is worth reading.
+            with contextlib.suppress(BrokenPipeError):
+                connection.request(method, target)
             answer = connection.getresponse()
             body: Any = json.loads(answer.read(ANSWER_BYTES))
         except TimeoutError:
