@@ -1,10 +1,10 @@
-"""The command line: `python3 -m server run|roles|check`."""
+"""The command line: `python3 -m server run|roles|check|archive|window|restore`."""
 
 from __future__ import annotations
 
 import sys
 
-COMMANDS = ("run", "roles", "check")
+COMMANDS = ("run", "roles", "check", "archive", "window [seal]", "restore")
 
 
 def main(arguments: list[str]) -> int:
@@ -22,6 +22,18 @@ def main(arguments: list[str]) -> int:
         from server import check
 
         return check.main()
+    if arguments == ["archive"]:
+        from server import archivist
+
+        return archivist.main()
+    if arguments in (["window"], ["window", "seal"]):
+        from server import window
+
+        return window.main(seal=len(arguments) > 1)
+    if arguments == ["restore"]:
+        from server import restoring
+
+        return restoring.main()
     got = " ".join(arguments) or "nothing"
     print(f"server: got {got!r}, wanted one of: {', '.join(COMMANDS)}. Try: python3 -m server run", file=sys.stderr)
     return 2

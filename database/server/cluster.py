@@ -11,6 +11,7 @@ from server.error import StopError
 
 MAJOR = "17"
 BINARIES = Path("/usr/lib/postgresql") / MAJOR / "bin"
+STATUS_LINE = 7  # of postmaster.pid, counted from 0
 
 
 def partial(data: Path) -> Path:
@@ -78,7 +79,18 @@ def sweep(data: Path) -> bool:
     return True
 
 
-def adopt(data: Path) -> None:
-    """Give a complete new cluster its name, durably; initdb has made its files durable."""
-    partial(data).rename(data)
+def adopt(data: Path, made: Path) -> None:
+    """Give a complete new cluster its name, durably; whoever made it has made its files durable."""
+    made.rename(data)
     volume.sync(data.parent)
+
+
+def is_ready(data: Path, pid: int | None = None) -> bool:
+    """Tell whether the server, that of a process number where one is given, says that it accepts connections."""
+    try:
+        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    if len(lines) <= STATUS_LINE or (pid is not None and lines[0].strip() != str(pid)):
+        return False
+    return lines[STATUS_LINE].strip() == "ready"

@@ -54,3 +54,13 @@ def limit(environ: Mapping[str, str]) -> Limit:
             continue
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     return decide(setting.read("MEMORY_LIMIT_MB", environ), cgroup, physical)
+
+
+def left(found: Limit, others: int) -> int:
+    """Return MiB for the server when others in the container take theirs; raise StopError where too little is left."""
+    if others and found.megabytes - others < SMALLEST_MB:
+        raise StopError(
+            f"the container's memory limit is {found.megabytes} MiB, of which archiving takes {others}; "
+            f"wanted at least {SMALLEST_MB + others}. Raise it: pulumi config set databaseMemory {SMALLEST_MB + others}"
+        )
+    return found.megabytes - others

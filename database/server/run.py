@@ -6,16 +6,16 @@ import contextlib
 import os
 import signal
 import time
-from pathlib import Path
 
-from server import access, cluster, jsonlog, memory, setting, settings, volume
+from server import access, archiving, cluster, jsonlog, memory, setting, settings, volume
+from server.archiving import Archiving
 from server.child import STOPPING, Child, Escalation, Signals, reap, supervise
+from server.companion import Companion
 from server.error import StopError
 from server.follower import Follower
 from server.printer import Printer
 
 CLAIM_SECONDS = 30.0
-STATUS_LINE = 7  # of postmaster.pid, counted from 0
 STOP_SECONDS = 9.0  # Docker kills after 10
 LAST_WORDS_SECONDS = 2.0
 
@@ -47,14 +47,16 @@ def serve(signals: Signals, printer: Printer) -> int:
     """Prepare the volume, run the server to its end, and return its exit status."""
     began = time.monotonic()
     limit = memory.limit(os.environ)
-    sizing = settings.size(limit.megabytes)
+    plan = archiving.read(os.environ)
+    sizing = settings.size(memory.left(limit, archiving.MEMORY_MB if plan else 0))
     stop_seconds = setting.seconds("STOP_TIMEOUT", STOP_SECONDS, os.environ)
     lock = claim(signals, printer)
     if not cluster.inspect(volume.DATA):
+        refuse_to_begin_anew(plan)
         make_cluster(signals, printer)
     if volume.narrow(volume.DATA):
         printer.say("warning", "the data directory was open to its group and is closed again", path=str(volume.DATA))
-    configure(sizing)
+    configure(sizing, plan)
     for path in volume.clear_stale(volume.DATA, volume.SOCKETS):
         printer.say("warning", "removed what a killed server left", path=path)
     os.set_inheritable(lock, True)
@@ -70,17 +72,25 @@ def serve(signals: Signals, printer: Printer) -> int:
     printer.follow(follower)
 
     def tick() -> None:
+        if companion:
+            if escalation.taken:
+                companion.stop()
+            if companion.tick():
+                printer.say("error", "the archivist has ended and is started again", pause_seconds=companion.pause)
         lost = follower.give_up_excess()
         if lost:
             printer.say("warning", "log records were lost: nobody reads this container's output", bytes=lost)
         # As pg_ctl logrotate does it; a server that is still starting would be killed by the signal.
-        if follower.overgrown() and is_ready(volume.DATA, server.pid):
+        if follower.overgrown() and cluster.is_ready(volume.DATA, server.pid):
             (volume.DATA / "logrotate").touch()
             server.signal(signal.SIGUSR1)
 
     server = Child(server_command(), server_environment(), lambda text: printer.hand(jsonlog.early(text)))
+    companion = Companion(os.environ, (lock,)) if plan else None
     escalation = Escalation([(signal.SIGINT, stop_seconds), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)])
     status = supervise(server, signals, escalation, tick)
+    if companion:
+        companion.stop()
     await_others(server, signals)
     level = "info" if status == 0 else "error"
     printer.say(level, "the server has ended", status=status)
@@ -120,13 +130,31 @@ def make_cluster(signals: Signals, printer: Printer) -> None:
         raise StopError(
             f"initdb ended with status {status}; its own words are above. Look at the volume's space and owner"
         )
-    cluster.adopt(volume.DATA)
+    cluster.adopt(volume.DATA, cluster.partial(volume.DATA))
 
 
-def configure(sizing: settings.Sizing) -> None:
-    """Write the server's configuration."""
+def refuse_to_begin_anew(plan: Archiving | None) -> None:
+    """Raise StopError where an empty volume is one that was to be restored, or whose cluster the archive still has."""
+    if setting.read("NEW_CLUSTER", os.environ) == "refused":
+        raise StopError(
+            f"{volume.ROOT}: the volume is empty, wanted one that a restore has filled: databaseVolume names it. "
+            "Name the one that was used before, or restore into a new one: make restore-pit TO=latest"
+        )
+    if plan and archiving.holds_backups():
+        raise StopError(
+            f"{volume.ROOT}: the volume is empty, but {archiving.ROOT} holds backups of the cluster that was here. "
+            "That one comes back with: make restore-pit TO=latest. To begin with an empty database all the same: "
+            "pulumi config set pitr false"
+        )
+
+
+def configure(sizing: settings.Sizing, plan: Archiving | None) -> None:
+    """Write the server's configuration, and pgBackRest's."""
     volume.LOG.mkdir(mode=0o700, exist_ok=True)
     values = settings.decide(sizing, data=str(volume.DATA), log=str(volume.LOG), sockets=str(volume.SOCKETS))
+    if plan:
+        archiving.configure(plan, volume.DATA)
+        values |= archiving.server_settings(plan)
     volume.write(volume.DATA / "postgresql.conf", settings.render(values))
     volume.write(volume.DATA / "pg_hba.conf", access.render())
 
@@ -152,12 +180,3 @@ def await_others(server: Child, signals: Signals) -> None:
     with contextlib.suppress(ChildProcessError):
         while reap(server)[1] and time.monotonic() < deadline:
             signals.wait(0.05)
-
-
-def is_ready(data: Path, pid: int) -> bool:
-    """Tell whether the server of that process number says in its lock file that it accepts connections."""
-    try:
-        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return False
-    return len(lines) > STATUS_LINE and lines[0].strip() == str(pid) and lines[STATUS_LINE].strip() == "ready"

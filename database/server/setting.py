@@ -38,3 +38,21 @@ def seconds(name: str, default: float, environ: Mapping[str, str]) -> float:
     if not 0 < value <= 86_400:
         raise StopError(f"{name}: got {text!r}, wanted seconds above 0 and at most 86400, such as {default:g}")
     return value
+
+
+def whole(name: str, default: int, least: int, most: int, environ: Mapping[str, str]) -> int:
+    """Return a setting that is a whole number within bounds; raise StopError for anything else."""
+    text = read(name, environ)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise StopError(f"{name}: got {text!r}, wanted a whole number from {least} to {most}, such as {default}")
+    return int(text)
+
+
+def truth(name: str, environ: Mapping[str, str]) -> bool:
+    """Return a setting that is true or false, false where it is not set; raise StopError for anything else."""
+    text = read(name, environ) or "false"
+    if text not in ("true", "false"):
+        raise StopError(f"{name}: got {text!r}, wanted true or false")
+    return text == "true"

@@ -1,0 +1,101 @@
+"""pgBackRest as a program: started with a limit on its time, stopped with whoever started it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from server import archiving
+
+SHORT_SECONDS = 120.0
+LONG_SECONDS = 7 * 86_400.0
+"""A backup or a restore of a large database takes its time; one that hangs is stopped in the end."""
+TELL_SECONDS = 60.0
+STOP_SECONDS = 5.0
+LOCKED = 50
+LOCKED_SECONDS = 30.0
+
+
+class ToolError(Exception):
+    """pgBackRest ended with an error; its text is what it said."""
+
+
+class LockedError(ToolError):
+    """Another of its processes is at work; that one ends soon when it archives."""
+
+
+def run(
+    *words: str, seconds: float = SHORT_SECONDS, still: Callable[[int], None] = lambda _: None
+) -> tuple[str, list[str]]:
+    """Run a command and return what it printed, and its warnings; `still` is told now and then how long it takes.
+
+    Raise ToolError with its words when it fails or time is up; whatever ends this process ends it too.
+    """
+    deadline = time.monotonic() + LOCKED_SECONDS
+    while True:
+        try:
+            return once(words, seconds, still)
+        except LockedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)
+
+
+def once(words: Sequence[str], seconds: float, still: Callable[[int], None]) -> tuple[str, list[str]]:
+    """Run a command that may meet another one; raise LockedError when it does, and ToolError as `run` does."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        archiving.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, encoding="utf-8", errors="replace", env=archiving.keep_out(os.environ),
+    )  # fmt: skip
+    try:
+        while True:
+            try:
+                output, said = process.communicate(timeout=min(TELL_SECONDS, seconds))
+                break
+            except subprocess.TimeoutExpired:
+                passed = time.monotonic() - began
+                if passed >= seconds:
+                    raise ToolError(f"{words[0]}: not done after {seconds:.0f} s") from None
+                still(int(passed))
+    finally:
+        stop(process)
+    if process.returncode != 0:
+        kind = LockedError if process.returncode == LOCKED else ToolError
+        raise kind(f"{words[0]}: {explained(said) or f'ended with status {process.returncode} without a word'}")
+    return output, warnings(said)
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """End a process that still runs, politely at first."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    process.kill()
+    process.wait()
+
+
+def explained(said: str) -> str:
+    """Return the first error in what pgBackRest said, with its hints, as one line."""
+    _, mark, rest = said.partition("ERROR: ")
+    lines = [text.strip() for text in (rest if mark else said).splitlines() if text.strip()]
+    return " ".join(text.removeprefix("HINT: ") for text in lines)
+
+
+def warnings(said: str) -> list[str]:
+    """Return the warnings in what it said."""
+    return [text.partition("WARN: ")[2].strip() for text in said.splitlines() if "WARN: " in text]
+
+
+def info() -> dict[str, Any]:
+    """Return what it knows of the repository; empty where there is nothing."""
+    told, _ = run("info", "--output=json")
+    found = [each for each in json.loads(told) if each.get("name") == archiving.STANZA]
+    return dict(found[0]) if found else {}

@@ -1,0 +1,96 @@
+"""Archiving as the settings ask for it: what is wrong is named, and pgBackRest's configuration holds what was meant."""
+
+from __future__ import annotations
+
+import configparser
+from pathlib import Path
+
+import pytest
+from server import archiving, memory, moment, pgbackrest, repository, restoring
+from server.error import StopError
+from server.memory import Limit
+
+
+def test_nothing_is_archived_unless_asked_for() -> None:
+    assert archiving.read({}) is None
+    assert archiving.read({"PITR": "false", "PITR_HOUR": "77"}) is None
+    with pytest.raises(StopError, match="pulumi config set pitr true"):
+        archiving.needed({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("PITR", "yes", "true or false"),
+        ("PITR_HOUR", "24", "from 0 to 23"),
+        ("PITR_FULL_DAYS", "0", "from 1 to 366"),
+        ("PITR_KEEP_DAYS", "-1", "from 1 to 3660"),
+        ("PITR_QUEUE_MB", "1e3", "from 32 to 1048576"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_named(name: str, value: str, wanted: str) -> None:
+    with pytest.raises(StopError, match=f"{name}: got '{value}', wanted .*{wanted}"):
+        archiving.read({"PITR": "true", name: value})
+
+
+def test_the_configuration_bounds_the_queue_and_leaves_giving_up_to_the_archivist() -> None:
+    plan = archiving.read({"PITR": "true", "PITR_QUEUE_MB": "64", "PITR_KEEP_DAYS": "30"})
+    found = configparser.ConfigParser()
+    found.read_string(archiving.render(plan, Path("/var/lib/postgresql/data")))
+    assert found["global:archive-push"]["archive-push-queue-max"] == "64MiB"
+    assert found["global:archive-push"]["archive-async"] == "y"
+    assert found["global"]["expire-auto"] == "n"
+    assert (found["global"]["repo1-retention-full-type"], found["global"]["repo1-retention-full"]) == ("time", "30")
+    assert found["main"]["pg1-path"] == "/var/lib/postgresql/data"
+
+
+def test_the_server_switches_segments_and_hands_them_over() -> None:
+    plan = archiving.needed({"PITR": "true"})
+    told = archiving.server_settings(plan)
+    assert told["archive_mode"] == "on"
+    assert told["archive_timeout"] == "30s"
+    assert told["archive_command"].endswith("--stanza=main archive-push %p")
+
+
+def test_what_archiving_takes_is_left_out_of_the_servers_share() -> None:
+    assert memory.left(Limit(512, "cgroup"), 64) == 448
+    assert memory.left(Limit(128, "cgroup"), 0) == 128
+    with pytest.raises(StopError, match="pulumi config set databaseMemory 192"):
+        memory.left(Limit(128, "cgroup"), 64)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-11-22 14:05", "2026-02-30T00:00:00Z", "2026-11-22T14:05:00+01:00"]
+)
+def test_a_target_that_is_no_moment_in_utc_is_refused(text: str) -> None:
+    with pytest.raises(StopError, match=r"RESTORE_TO: got .*2026-11-22T14:05:00Z, or latest"):
+        restoring.target_from(text)
+
+
+def test_a_moment_is_read_as_it_is_shown() -> None:
+    assert moment.shown(moment.read("2026-11-22T14:05:09Z")) == "2026-11-22T14:05:09Z"
+    assert restoring.target_from("latest").seconds == 0
+
+
+def test_names_of_segments_and_their_numbers_are_the_same_thing() -> None:
+    for name in ("000000010000000000000001", "0000000A0000000F000000FF"):
+        assert repository.name_of(*repository.numbers(name)) == name
+
+
+def test_what_pgbackrest_says_becomes_one_line_with_its_hints() -> None:
+    said = "WARN: a\nERROR: [082]: unable to push\n       HINT: is it there?\n"
+    assert pgbackrest.explained(said) == "[082]: unable to push is it there?"
+    assert pgbackrest.warnings(said) == ["a"]
+    assert pgbackrest.explained("") == ""
+
+
+def test_segments_are_found_where_pgbackrest_puts_them(tmp_path: Path) -> None:
+    below = tmp_path / "0000000200000000"
+    below.mkdir()
+    (below / f"000000020000000000000005-{'a' * 40}.zst").touch()
+    (below / "000000020000000000000005.00000028.backup").touch()
+    (tmp_path / "00000002.history").write_text("1\t0/5000000\tbefore\n")
+    found = repository.archive_in(tmp_path)
+    assert {timeline: list(numbers) for timeline, numbers in found.segments.items()} == {2: [5]}
+    assert found.ancestors == {2: [(1, 5)]}
+    assert repository.archive_in(tmp_path / "nowhere") == ({}, {})
