@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pulumi
 
-from infra import images
+from infra import archive, images
 from infra.model import Egress, File, Job, Limits, Mount, Probe, Service, Volume, Workload
 from infra.secrets import Secret, Secrets, configured
 from infra.settings import ManagedDatabase, Settings
@@ -19,7 +19,6 @@ USER = 10003
 DATABASE = "scaffold"
 OWNER = "owner"
 BACKUP = "backup_ro"
-DATA = Volume("database", data=True)
 SOCKET = Volume("database-socket")
 SOCKET_MOUNT = Mount(SOCKET.name, "/run/postgresql")
 STOP_SECONDS = 30
@@ -41,13 +40,15 @@ def service(settings: Settings, reachable_from: tuple[str, ...]) -> Service:
             env={
                 "MEMORY_LIMIT_MB": str(settings.database_memory),
                 "STOP_TIMEOUT": str(STOP_SECONDS - SECONDS_FOR_THE_LAST_WORDS),
+                **archive.environment(settings),
             },
-            mounts=(Mount(DATA.name, "/var/lib/postgresql"), SOCKET_MOUNT),
+            mounts=(*archive.mounts(settings), SOCKET_MOUNT),
         ),
         port=PORT,
         probe=Probe(command=("probe-database",)),
         reachable_from=reachable_from,
         stop_seconds=STOP_SECONDS,
+        after=archive.first(settings),
     )
 
 

@@ -65,6 +65,7 @@ ONLY_ON = {
             "leaveSeconds",
             "maxReplicas",
             "nodePort",
+            "pitrStorage",
             "serviceType",
             "storageClass",
             "tlsCertificate",
@@ -74,6 +75,9 @@ ONLY_ON = {
     ),
 }
 """Settings that mean something on one platform alone; anywhere else a value of one's own is refused."""
+
+PITR_MEMORY = 192
+"""The least that a database with an archive wants, in MiB."""
 
 Value = TypeVar("Value")
 
@@ -153,6 +157,29 @@ class Keys:
     secret_key_fallbacks: ConfiguredSecret | None
     factor_key: ConfiguredSecret | None
     factor_key_fallbacks: ConfiguredSecret | None
+
+
+@dataclass(frozen=True)
+class Generations:
+    """The volume that the database is on, others that are kept, and which is filled with what before it is used."""
+
+    active: str
+    kept: tuple[str, ...]
+    filled: str
+    moment: str
+
+
+@dataclass(frozen=True)
+class Pitr:
+    """Whether the log is archived, when base backups are made, for how long; the queue in MiB, storage in GiB."""
+
+    enabled: bool
+    hour: int
+    full_days: int
+    diff_days: int
+    keep_days: int
+    queue_max: int
+    storage: int
 
 
 @dataclass(frozen=True)
@@ -248,6 +275,8 @@ class Settings:
     database_memory: int
     database_cpus: str
     database_password_version: int
+    generations: Generations
+    pitr: Pitr
     backups: Backups
     secret_key: ConfiguredSecret | None
     secret_key_version: int
@@ -335,6 +364,8 @@ def read(given: Mapping[str, str]) -> Settings:
         database_memory=reader.whole("databaseMemory", 128, 1048576),
         database_cpus=reader.checked("databaseCpus", values.processors),
         database_password_version=reader.whole("databasePasswordVersion", 1, 1000000),
+        generations=reader.generations(),
+        pitr=reader.pitr(),
         backups=reader.backups(),
         secret_key=reader.secret("secretKey", values.long_secret),
         secret_key_version=reader.whole("secretKeyVersion", 1, 1000000),
@@ -469,6 +500,48 @@ class Reader:
             return None
         place = urlsplit(self.text("databaseUrl"))
         return ManagedDatabase(url, owner, place.hostname or "", values.port_or_none(place) or 5432)
+
+    def generations(self) -> Generations:
+        """Return the volumes of this stack's own database; what is filled is there, and a managed one has none."""
+        filled, _, moment = self.checked("databaseRestore", values.database_restore_or_nothing).partition("@")
+        found = Generations(
+            active=self.checked("databaseVolume", values.database_volume),
+            kept=self.each("databaseVolumesKept", values.database_volume_or_archive),
+            filled=filled,
+            moment=moment,
+        )
+        if filled and filled not in (found.active, *found.kept):
+            self.problems.append(
+                f"databaseRestore: fills {filled}, which neither databaseVolume nor databaseVolumesKept has. "
+                "Remove it: pulumi config rm databaseRestore"
+            )
+        return found
+
+    def pitr(self) -> Pitr:
+        """Return how the log is archived; a managed database is its keeper's affair, and a restore needs an archive."""
+        found = Pitr(
+            enabled=self.truth("pitr"),
+            hour=self.whole("pitrHour", 0, 23),
+            full_days=self.whole("pitrFullDays", 1, 366),
+            diff_days=self.whole("pitrDiffDays", 0, 366),
+            keep_days=self.whole("pitrKeepDays", 1, 3660),
+            queue_max=self.whole("pitrQueueMax", 32, 1048576),
+            storage=self.whole("pitrStorage", 1, 65536),
+        )
+        if found.enabled and self.text("databaseUrl"):
+            self.problems.append(
+                "pitr: got true, wanted false beside databaseUrl: who runs the managed database archives its log. "
+                "Remove it: pulumi config rm pitr"
+            )
+        if found.enabled and self.raw("databaseMemory") < PITR_MEMORY:
+            wanted = f"a whole number from {PITR_MEMORY} where pitr is true"
+            self.problem("databaseMemory", wanted, self.raw("databaseMemory"))
+        if self.text("databaseRestore") and not found.enabled:
+            self.problems.append(
+                "databaseRestore: set without pitr, so that there is no archive to restore from. "
+                "Set it: pulumi config set pitr true, or remove this one: pulumi config rm databaseRestore"
+            )
+        return found
 
     def backups(self) -> Backups:
         """Return when backups are made, where they are kept, how many, and who is told."""

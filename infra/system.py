@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from infra import backup, bundle, database, gateway, images, pin, release, secrets, steps, web
+from infra import archive, backup, bundle, database, gateway, images, pin, release, secrets, steps, web
 from infra.bundle import Bundle, Kept
 from infra.model import Route, System
 from infra.origin import NOWHERE, Origin
@@ -41,12 +41,13 @@ def describe(
             *backups,
         ),
         jobs=(
+            *(() if managed else archive.restores(settings, database.DATABASE, database.USER, database.NAME)),
             before_migration,
             *web.jobs(settings, made, origin, back, release_id, first=before_migration.name),
         ),
         volumes=(
             gateway.STATE,
-            *(() if managed else (database.DATA, database.SOCKET)),
+            *(() if managed else (*archive.volumes(settings), database.SOCKET)),
             *backup.volumes(settings),
         ),
         route=Route(

@@ -257,6 +257,32 @@ def identity(value: str) -> str:
     return value
 
 
+def database_volume(value: str) -> str:
+    """Check the name of a volume that the database can be on."""
+    if not re.fullmatch(r"database(-([2-9]|[1-9][0-9]{1,3}))?", value):
+        raise ValueError("database, or the name that a restore gave a volume, such as database-2")
+    return value
+
+
+def database_volume_or_archive(value: str) -> str:
+    """Check the name of a volume that can be kept without being used."""
+    return value if value == "archive" else database_volume(value)
+
+
+def database_restore_or_nothing(value: str) -> str:
+    """Check which volume is filled, and with what, or nothing."""
+    volume, _, moment = value.partition("@")
+    if not value:
+        return value
+    try:
+        database_volume(volume)
+    except ValueError:
+        moment = ""
+    if moment != "latest" and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", moment, re.ASCII):
+        raise ValueError("a volume and a moment in UTC or latest, such as database-2@2026-11-22T14:05:00Z")
+    return value
+
+
 def folder_or_nothing(value: str) -> str:
     """Check a folder of the machine, or nothing."""
     if value and (not re.fullmatch(r"(/[A-Za-z0-9._@+-]+)+", value) or "/.." in value or "/./" in value):

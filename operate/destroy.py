@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from operate import platforms
+from operate import consent, platforms
 from operate import stack as stacks
 from operate.request import Request
 from operate.stack import Stack
@@ -56,21 +55,9 @@ def describe(resource: Mapping[str, Any]) -> str:
 
 def confirm(request: Request, *, loses_data: bool) -> None:
     """Have the stack's name typed; raise Problem when it is not. `YES=yes` answers where nobody can type."""
-    if request.says_yes("YES"):
-        return
     loss = " and DELETES ITS DATA" if loses_data else ""
-    if not sys.stdin.isatty():
-        raise Problem(
-            f"This destroys the stack {request.stack}{loss}, and nobody is at a terminal to confirm it.",
-            f"make destroy STACK={request.stack} YES=yes" + (" DELETE_DATA=yes" if loses_data else ""),
-        )
-    request.terminal.say(f"This destroys the stack {request.stack}{loss}.")
-    try:
-        answer = input(f"Type its name ({request.stack}) to go on: ")
-    except EOFError:
-        answer = ""
-    if answer.strip() != request.stack:
-        raise Problem("That is not the stack's name; nothing was changed.", "run it again to try once more")
+    unasked = f"make destroy STACK={request.stack} YES=yes" + (" DELETE_DATA=yes" if loses_data else "")
+    consent.given(request, f"This destroys the stack {request.stack}{loss}", request.stack, unasked)
 
 
 def unprotect(stack: Stack) -> None:

@@ -10,12 +10,12 @@ import ipaddress
 import re
 import secrets
 import time
-import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from operate import platforms
 from operate.flag import Flag, Order
+from operate.moment import placed, zone_of
 from operate.request import Request
 from setup.problem import Problem
 
@@ -31,7 +31,6 @@ WANTED_UNTIL = (
     'UNTIL="2026-11-25 22:00" in this machine\'s own time, or with a zone after it: UTC, Europe/Berlin or +01:00'
 )
 MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)\s*(\S+)?", re.ASCII)
-OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def expected_end(given: str, now: float) -> Expected:
         naive = None
     if found is None or naive is None:
         raise Problem(f"UNTIL: got {given!r}, which is no date and time.", WANTED_UNTIL)
-    zone, name = zone_of(found[3] or "", given)
+    zone, name = zone_of(found[3] or "", "UNTIL", given, WANTED_UNTIL)
     moments = placed(naive, zone)
     if len(moments) != 1:
         how = "comes twice" if moments else "never comes"
@@ -153,41 +152,6 @@ def expected_end(given: str, now: float) -> Expected:
     if seconds > now + FARTHEST_DAYS * 24 * 3600:
         raise Problem(f"UNTIL: got {given!r}, which is more than {FARTHEST_DAYS} days ahead.", WANTED_UNTIL)
     return Expected(seconds, in_words(moment, name))
-
-
-def zone_of(word: str, given: str) -> tuple[datetime.tzinfo | None, str]:
-    """Return the zone that a word names, and its name where that says more than its offset; None is this machine's.
-
-    Raise Problem for one that nobody knows.
-    """
-    if not word:
-        return None, ""
-    if word in ("Z", "UTC"):
-        return datetime.UTC, ""
-    if found := OFFSET.fullmatch(word):
-        offset = datetime.timedelta(hours=int(found[2]), minutes=int(found[3]))
-        if offset <= datetime.timedelta(hours=14) and int(found[3]) < 60:
-            return datetime.timezone(-offset if found[1] == "-" else offset), ""
-    else:
-        try:
-            return zoneinfo.ZoneInfo(word), word
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            pass
-    raise Problem(
-        f"UNTIL: got {given!r}, whose time zone {word!r} is not known on this machine.",
-        f"{WANTED_UNTIL} (names need the package tzdata)",
-    )
-
-
-def placed(naive: datetime.datetime, zone: datetime.tzinfo | None) -> list[datetime.datetime]:
-    """Return the moments at which clocks in a zone show a time: one, or none or two in a night when they change."""
-    found: dict[float, datetime.datetime] = {}
-    for fold in (0, 1):
-        local = naive.replace(fold=fold, tzinfo=zone) if zone else naive.replace(fold=fold).astimezone()
-        back = local.astimezone(datetime.UTC).astimezone(zone)
-        if back.replace(tzinfo=None, fold=0) == naive:
-            found[back.timestamp()] = back
-    return [found[key] for key in sorted(found)]
 
 
 def in_words(moment: datetime.datetime, name: str) -> str:

@@ -57,6 +57,9 @@ class Platform(Protocol):
     def command(self, request: Request, words: Sequence[str], service: str) -> int:
         """Run a command where a service runs, with this process's own input and output, and return its exit code."""
 
+    def delete_volume(self, request: Request, name: str) -> None:
+        """Delete one of the database's volumes that the state does not know any more."""
+
     def migrate(self, request: Request) -> int:
         """Run the migrations of the serving release once more, and return their exit code."""
 

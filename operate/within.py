@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,3 +23,12 @@ def run(request: Request, service: str, command: Sequence[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted: what it was doing in the container may go on there.\n")
         return INTERRUPTED
+
+
+def answer(request: Request, service: str, command: Sequence[str]) -> tuple[int, str]:
+    """Run it and return its exit code and what it printed; raise Problem where the service does not run."""
+    said = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    with contextlib.redirect_stdout(said):
+        code = platforms.of(request).command(request, command, service)
+    said.seek(0)
+    return code, said.read()

@@ -43,12 +43,16 @@ class Archive(NamedTuple):
         """Return when the last segment of a timeline was archived."""
         return max(self.segments[timeline].values())
 
-    def time_of(self, timeline: int, segment: int) -> float | None:
-        """Return the time of the segment that a recovery along a timeline reads; None where it is not there."""
+    def holder(self, timeline: int, segment: int) -> int:
+        """Return whose segment a recovery along a timeline reads: the timeline's own, or an ancestor's."""
         for ancestor, until in self.ancestors.get(timeline, ()):
             if segment < until:
-                return self.segments.get(ancestor, {}).get(segment)
-        return self.segments.get(timeline, {}).get(segment)
+                return ancestor
+        return timeline
+
+    def time_of(self, timeline: int, segment: int) -> float | None:
+        """Return the time of the segment that a recovery along a timeline reads; None where it is not there."""
+        return self.segments.get(self.holder(timeline, segment), {}).get(segment)
 
 
 class Stretch(NamedTuple):
@@ -67,10 +71,11 @@ class Window(NamedTuple):
 
 
 class Way(NamedTuple):
-    """How to get to a moment: from a backup, along a timeline."""
+    """How to get to a moment: from a backup, along a timeline, on which the segments are there up to one."""
 
     backup: Backup
     timeline: int
+    last: int
 
 
 def ancestors_in(history: str) -> list[tuple[int, int]]:
@@ -129,7 +134,7 @@ def way_to(moment: float, backups: Sequence[Backup], archive: Archive) -> Way | 
             continue
         for backup in sorted(backups, key=lambda backup: backup.ended, reverse=True):
             if backup.ended <= moment and (reached := stretch(archive, backup, timeline)) and reached.until >= moment:
-                return Way(backup, timeline)
+                return Way(backup, timeline, reached.last)
     return None
 
 
@@ -142,7 +147,7 @@ def way_to_latest(backups: Sequence[Backup], archive: Archive) -> Way | None:
     for backup in sorted(backups, key=lambda backup: backup.ended, reverse=True):
         reached = stretch(archive, backup, timeline)
         if reached and reached.last == max(archive.segments[timeline]):
-            return Way(backup, timeline)
+            return Way(backup, timeline, reached.last)
     return None
 
 

@@ -27,14 +27,15 @@ LAST_WORDS = 20
 class Server:
     """One server on a data directory, whose superuser answers on a socket in a private folder."""
 
-    def __init__(self, data: Path, sizing: settings.Sizing) -> None:
-        """Start it; `listen` waits for it."""
+    def __init__(self, data: Path, sizing: settings.Sizing, last: str) -> None:
+        """Start it; `listen` waits for it. The last segment that is there for it is one of that name."""
         SOCKETS.mkdir(mode=0o700, exist_ok=True)
         volume.write(data / "postgresql.conf", settings.render(configuration(data, sizing)))
         volume.write(data / "pg_hba.conf", f"local all {access.SUPERUSER} peer\nlocal all all trust\n")
         self.words: list[str] = []
         self.told: list[str] = []
-        self.segments = 0
+        self.segments: list[str] = []
+        self.last_there = last
         self.status: int | None = None
         command = [str(cluster.BINARIES / "postgres"), "-D", str(data)]
         self.child = Child(command, {"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"}, self.hear)
@@ -43,7 +44,7 @@ class Server:
         """Take a line that the server says."""
         self.words.append(text)
         if SEGMENT in text:
-            self.segments += 1
+            self.segments.append(text.partition(SEGMENT)[2].split('"')[1])
         elif any(mark in text for mark in REACHED):
             said = text.partition("LOG:")[2].strip() or text
             self.told.append(said)
@@ -65,7 +66,7 @@ class Server:
                 )
             if now - told > TELL_SECONDS:
                 told = now
-                line.say("info", "recovering", segments=self.segments)
+                line.say("info", "recovering", segments=len(self.segments))
 
     def serve(self, seconds: float) -> None:
         """Read what it says for at most some seconds, and see whether it has ended."""
@@ -83,6 +84,7 @@ class Server:
     def failure(self) -> StopError:
         """Return why it ended."""
         if any(NOT_REACHED in text for text in self.words):
+            self.refuse_a_break()
             last = [text.partition(LAST_COMMIT)[2].strip() for text in self.words if LAST_COMMIT in text]
             return StopError(
                 "nothing that was committed after that moment is archived, so that it cannot be told from the end of "
@@ -90,6 +92,16 @@ class Server:
                 "Choose a moment before it, or the end of the archive: make restore-pit TO=latest"
             )
         return StopError(f"the recovery ended with status {self.status}; its last words: {self.last()}")
+
+    def refuse_a_break(self) -> None:
+        """Raise StopError when it did not read all that is there: to the server, what cannot be read is the end."""
+        if self.last_there in self.segments:
+            return
+        said = [text for text in self.words if "ERROR" in text][-1:]
+        raise StopError(
+            f"the archive holds segments up to {self.last_there}, but the recovery came to "
+            f"{self.segments[-1] if self.segments else 'none'}: the next one cannot be read. {' '.join(said)}"
+        )
 
     def last(self) -> str:
         """Return its last words."""

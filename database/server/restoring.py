@@ -92,7 +92,7 @@ def restore(target: Target) -> None:
         way = way_or_refuse(target, contents)
         refuse_without_room(way)
         fetch(target, way)
-        found = recover()
+        found = recover(target, way, contents)
     finish(target, way, found, round(time.monotonic() - began, 1))
 
 
@@ -150,12 +150,15 @@ def fetch(target: Target, way: Way) -> None:
     line.say("info", "the backup is fetched", seconds=round(time.monotonic() - began, 1))
 
 
-def recover() -> proof.Proof:
+def recover(target: Target, way: Way, contents: Contents) -> proof.Proof:
     """Recover to the target, prove what is there, and stop cleanly."""
-    limit = memory.limit(os.environ)
-    server = Server(PARTIAL, settings.size(memory.left(limit, archiving.MEMORY_MB)))
+    sizing = settings.size(memory.left(memory.limit(os.environ), archiving.MEMORY_MB))
+    last = repository.name_of(contents.archive.holder(way.timeline, way.last), way.last)
+    server = Server(PARTIAL, sizing, last)
     try:
         server.listen()
+        if target.written == LATEST:
+            server.refuse_a_break()
         found = proof.take(os.environ.get("DATABASE", DATABASE))
         server.stop()
     finally:

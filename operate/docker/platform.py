@@ -13,6 +13,7 @@ from operate.docker.obstacles import of_stack as obstacles
 from operate.docker.remains import take_away
 from operate.docker.status import run as status
 from operate.docker.strays import mend
+from operate.docker.volume import delete as delete_volume
 from operate.request import Request
 from operate.stack import Stack
 from setup.facts import Facts
@@ -20,8 +21,8 @@ from setup.prepare import Prepared
 from setup.problem import Problem
 
 __all__ = [
-    "beforehand", "command", "down", "handed", "ledger", "logs", "maintenance", "mend", "migrate", "obstacles", "ready",
-    "settle", "status", "take_away",
+    "beforehand", "command", "delete_volume", "down", "handed", "ledger", "logs", "maintenance", "mend", "migrate",
+    "obstacles", "ready", "settle", "status", "take_away",
 ]  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from setup.facts import Facts
 from setup.problem import Problem
 
 __all__ = [
-    "beforehand", "command", "down", "handed", "ledger", "logs", "maintenance", "mend", "migrate", "obstacles", "ready",
-    "settle", "status", "take_away",
+    "beforehand", "command", "delete_volume", "down", "handed", "ledger", "logs", "maintenance", "mend", "migrate",
+    "obstacles", "ready", "settle", "status", "take_away",
 ]  # fmt: skip
 
 
@@ -97,6 +97,14 @@ def command(request: Request, words: Sequence[str], service: str) -> int:
     from operate.kubernetes.command import run as start
 
     return start(request, words, service)
+
+
+def delete_volume(request: Request, name: str) -> None:
+    """Delete a claim that the state does not know any more."""
+    packages(request)
+    from operate.kubernetes.volume import delete
+
+    delete(request, name)
 
 
 def maintenance(request: Request, order: Order) -> Flag | None:

@@ -32,6 +32,11 @@ SYSTEMS: dict[str, dict[str, str]] = {
         "backupS3SecretKey": "key", "backupWebhookUrl": "https://hooks.example.com/1", "releaseKey": "ab" * 32,
         "backupRecipients": f'["age1{"q" * 58}"]', "backupS3Authorities": CERTIFICATE,
     },
+    "archived": {"pitr": "true", "pitrHour": "4", "pitrKeepDays": "30", "databaseMemory": "640"},
+    "taken back": {
+        "pitr": "true", "databaseVolume": "database-3", "databaseVolumesKept": '["database", "database-2"]',
+        "databaseRestore": "database-3@2026-11-22T14:05:00Z",
+    },
     "managed": {"databaseUrl": URL, "databaseOwnerUrl": URL, "releaseKey": "ab" * 32},
 }  # fmt: skip
 OF_THE_PLATFORM = {"gateway-update", "switch"}

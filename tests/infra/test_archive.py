@@ -1,0 +1,120 @@
+"""Point-in-time recovery: the archive, the volumes that the database was on, and the job that fills a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pytest
+
+from infra.model import Job, Service
+from tests.infra.conftest import CONTAINER, VOLUME, Declared, RunProgram
+
+CLAIM = "PersistentVolumeClaim"
+RESTORED = {
+    "pitr": "true",
+    "databaseVolume": "database-2",
+    "databaseVolumesKept": '["database"]',
+    "databaseRestore": "database-2@2026-11-22T14:05:00Z",
+}
+
+
+def mounted(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Return a container's volumes by their paths."""
+    return {row["containerPath"]: str(row["volumeName"]) for row in inputs["volumes"]}
+
+
+def declared_volumes(declared: Declared) -> set[str]:
+    """Return the database's volumes, and the archive."""
+    return {name for name in declared.of(VOLUME) if name.startswith(("volume-database", "volume-archive"))}
+
+
+def own(declared: Declared, name: str) -> Service | Job:
+    """Return a part as it was described."""
+    assert declared.system is not None
+    return next(each for each in declared.system.declared if each.name == name)
+
+
+def test_without_pitr_nothing_is_archived_and_no_volume_is_there_for_it(run_program: RunProgram) -> None:
+    declared = run_program()
+    database = declared.of(CONTAINER)["database"]
+    assert not [entry for entry in database["envs"] if entry.startswith(("PITR", "NEW_CLUSTER"))]
+    assert declared_volumes(declared) == {"volume-database", "volume-database-socket"}
+
+
+def test_the_archive_is_on_a_volume_of_its_own_that_no_backup_shares(run_program: RunProgram) -> None:
+    declared = run_program({"pitr": "true", "pitrHour": "4", "pitrQueueMax": "512"})
+    containers = declared.of(CONTAINER)
+    places = mounted(containers["database"])
+    assert places["/var/lib/pgbackrest"].endswith("-archive")
+    assert {"PITR=true", "PITR_HOUR=4", "PITR_QUEUE_MB=512"} <= set(containers["database"]["envs"])
+    users = {name for name, inputs in containers.items() if places["/var/lib/pgbackrest"] in mounted(inputs).values()}
+    assert users == {"database"}
+    assert not [place for place in places.values() if place.endswith("-backups")]
+
+
+def test_a_restore_fills_a_new_volume_apart_and_the_database_comes_after_it(run_program: RunProgram) -> None:
+    declared = run_program(RESTORED)
+    containers = declared.of(CONTAINER)
+    job, database = containers["database-restore"], containers["database"]
+    assert mounted(job)["/var/lib/postgresql"].endswith("-database-2")
+    assert set(mounted(job)) == {"/var/lib/postgresql", "/var/lib/pgbackrest"}
+    assert job["networkMode"] == "none"
+    assert "RESTORE_TO=2026-11-22T14:05:00Z" in job["envs"]
+    assert mounted(database)["/var/lib/postgresql"] == mounted(job)["/var/lib/postgresql"]
+    assert "NEW_CLUSTER=refused" in database["envs"]
+    assert own(declared, "database").after == ("database-restore",)
+    assert {"volume-database", "volume-database-2", "volume-archive"} <= declared_volumes(declared)
+
+
+def test_going_back_to_an_earlier_volume_declares_all_of_them_still(run_program: RunProgram) -> None:
+    declared = run_program(
+        RESTORED | {"databaseVolume": "database", "databaseVolumesKept": '["database", "database-2"]'}
+    )
+    assert mounted(declared.of(CONTAINER)["database"])["/var/lib/postgresql"].endswith("-database")
+    assert own(declared, "database").after == ()
+    assert {"volume-database", "volume-database-2"} <= declared_volumes(declared)
+
+
+def test_a_claim_for_the_archive_has_its_own_size_and_the_socket_stays_with_the_data(
+    run_program: RunProgram, on_kubernetes: dict[str, str]
+) -> None:
+    declared = run_program(on_kubernetes | RESTORED | {"pitrStorage": "33", "databaseStorage": "12"})
+    sizes = {
+        inputs["metadata"]["name"]: inputs["spec"]["resources"]["requests"]["storage"]
+        for inputs in declared.objects(CLAIM).values()
+    }
+    assert (sizes["archive"], sizes["database"], sizes["database-2"]) == ("33Gi", "12Gi", "12Gi")
+    (database,) = (declared.objects("StatefulSet")["database"],)
+    claims = {row["name"] for row in database["spec"]["template"]["spec"]["volumes"] if "persistentVolumeClaim" in row}
+    assert claims == {"archive", "database-2"}
+    (job,) = (each for name, each in declared.objects("Job").items() if name == "database-restore")
+    spec = job["spec"]["template"]["spec"]
+    assert {row["name"] for row in spec["volumes"] if "persistentVolumeClaim" in row} == {"archive", "database-2"}
+    assert "podAffinity" in spec["affinity"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"databaseVolume": "data"}, "databaseVolume: got 'data', wanted database, or the name"),
+        ({"databaseVolume": "database-1"}, "databaseVolume: got 'database-1'"),
+        ({"databaseVolumesKept": '["backups"]'}, "databaseVolumesKept: got"),
+        ({"pitr": "true", "databaseRestore": "database-2@2026-11-22T14:05:00Z"}, "neither databaseVolume nor"),
+        ({"pitr": "true", "databaseRestore": "database@yesterday"}, "wanted a volume and a moment in UTC or latest"),
+        ({"databaseRestore": "database@latest"}, "pulumi config set pitr true"),
+        ({"pitr": "true", "databaseMemory": "128"}, "databaseMemory: got 128, wanted a whole number from 192"),
+        ({"pitr": "true", "pitrHour": "24"}, "pitrHour: got 24"),
+        ({"pitrStorage": "30"}, "pitrStorage: got 30, wanted nothing on docker"),
+    ],
+)
+def test_what_cannot_be_meant_is_named(run_program: RunProgram, given: dict[str, str], said: str) -> None:
+    with pytest.raises(pulumi.RunError, match=said):
+        run_program(given)
+
+
+def test_a_managed_databases_log_is_its_keepers_affair(run_program: RunProgram) -> None:
+    url = "postgresql+psycopg://app:password@db.example.com:6432/app"
+    with pytest.raises(pulumi.RunError, match="pitr: got true, wanted false beside databaseUrl"):
+        run_program({"pitr": "true", "databaseUrl": url, "databaseOwnerUrl": url, "releaseKey": "ab" * 32})
