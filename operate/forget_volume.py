@@ -34,13 +34,16 @@ def run(request: Request) -> int:
             )
         consent.given(
             request,
-            f"This deletes the volume {name} of the stack {request.stack}, with all that is in it, for ever",
+            f"This deletes the volume {name} of the stack {request.stack}, with all that is in it, for ever"
+            + (", and ends the archiving" if name == ARCHIVE else ""),
             name,
             f"make forget-volume STACK={request.stack} NAME={name} YES=yes",
         )
         if urn:
             unprotect(stack, urn)
         generations.write(stack, known, without(known, name))
+        if name == ARCHIVE:
+            stack.set("pitr", "false")
         code = up.update(request, stack)
         if code != 0:
             return code
@@ -54,8 +57,8 @@ def others(known: Generations) -> list[str]:
 
 
 def without(known: Generations, name: str) -> Generations:
-    """Return the generations without one of them."""
-    restore = "" if known.restore.partition("@")[0] == name else known.restore
+    """Return the generations without one of them; without the archive nothing is restored."""
+    restore = "" if name in (known.restore.partition("@")[0], ARCHIVE) else known.restore
     return replace(known, kept=tuple(each for each in known.kept if each != name), restore=restore)
 
 
@@ -63,11 +66,6 @@ def refuse_in_use(request: Request, known: Generations, name: str) -> None:
     """Raise Problem for what is in use, and for a name that is none of the database's volumes."""
     if name == known.active:
         raise Problem(f"The database of the stack {request.stack} is on {name}.", "name one that it was on before")
-    if name == ARCHIVE and request.setting("pitr") == "true":
-        raise Problem(
-            f"The stack {request.stack} archives into {name}.",
-            f"make config STACK={request.stack} ARGS='set pitr false' ends that; then run this again",
-        )
     if name not in (ARCHIVE, generations.FIRST) and not name.startswith(f"{generations.FIRST}-"):
         raise Problem(
             f"{name} is none of the volumes that a database is on.",

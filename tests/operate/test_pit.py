@@ -143,6 +143,7 @@ def test_what_is_forgotten_is_in_no_setting_any_more() -> None:
     known = Generations("database", ("database", "database-2"), "database-2@latest")
     assert forget_volume.without(known, "database-2") == Generations("database", ("database",), "")
     other = Generations("database-2", ("database", "database-2"), "database-2@latest")
+    assert forget_volume.without(known, "archive").restore == ""
     assert forget_volume.without(other, "database") == Generations("database-2", ("database-2",), "database-2@latest")
 
 
@@ -151,7 +152,6 @@ def test_what_is_forgotten_is_in_no_setting_any_more() -> None:
     [
         ("", "database", "is on database"),
         ("databaseVolume: database-2", "database-2", "is on database-2"),
-        ('pitr: "true"', "archive", "archives into archive"),
         ("", "backups", "none of the volumes that a database is on"),
     ],
 )
