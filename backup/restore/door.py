@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
 from backup import line
 from backup.error import StopError
-from restore import switchboard, tail, wire
+from restore import place, tail, wire
 from restore.engine import EngineError
 from restore.verbs import Verbs
 from restore.wire import RefusedError, Request
 
 AT_ONCE = 16
 BACKLOG = 32
+DESERTED_SECONDS = 60.0
+"""How long nobody may listen at the daemon's socket."""
 HEALTH = Request("GET", "/health")
 
 Answer = tuple[HTTPStatus, Mapping[str, object]]
@@ -46,11 +50,11 @@ def listening(path: Path) -> Iterator[socket.socket]:
             # In the place of what a killed gate left, so that there is no moment without one.
             new.rename(path)
         except BlockingIOError:
-            raise StopError(f"{path}: another gate serves there. Let one run, or set {switchboard.SOCKET}") from None
+            raise StopError(f"{path}: another gate serves there. Let one run, or set {place.SETTING}") from None
         except OSError as error:
             raise StopError(
                 f"{path}: cannot listen there: {error.strerror or error}. Mount a folder that the gate's user may "
-                f"write to, or set {switchboard.SOCKET}"
+                f"write to, or set {place.SETTING}"
             ) from None
         held.callback(path.unlink, missing_ok=True)
         yield listener
@@ -70,6 +74,7 @@ class Door:
         self.caller = caller
         self.verbs = verbs
         self._room = threading.BoundedSemaphore(AT_ONCE)
+        self._deserted: float | None = None
 
     def serve(self, listener: socket.socket) -> None:
         """Take connections until the process ends."""
@@ -99,6 +104,7 @@ class Door:
             return refused.status, refused.told()
         except EngineError as error:
             line.say("error", f"Docker: {tail.cleaned(str(error))}", user=user)
+            self._look_for_the_daemon(error)
             failed = failure(error)
             return failed.status, failed.told()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -116,10 +122,22 @@ class Door:
         request = wire.read(connection)
         if request == HEALTH:
             self.verbs.engine.ping()
+            self._deserted = None
             return {"status": "well"}
         if user != self.caller:
             raise RefusedError(HTTPStatus.FORBIDDEN, f"user {user} may ask for nothing but /health")
         return self.verbs.act(request)
+
+    def _look_for_the_daemon(self, error: EngineError) -> None:
+        """End the process when nobody listens any more: a daemon with live-restore has come back with another socket.
+
+        The mount still shows the one that was there when this container started; started anew, it shows the other.
+        """
+        now = time.monotonic()
+        self._deserted = (self._deserted or now) if error.deserted else None
+        if self._deserted is not None and now - self._deserted > DESERTED_SECONDS:
+            line.say("error", f"nobody has listened at the daemon's socket for {DESERTED_SECONDS:.0f} s: the gate ends")
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def failure(error: EngineError) -> RefusedError:

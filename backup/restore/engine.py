@@ -25,9 +25,11 @@ RUNNING = frozenset({"running", "paused", "restarting"})
 class EngineError(Exception):
     """The daemon refused with this status, or with 0 did not answer; its words may hold more than others should see."""
 
-    def __init__(self, status: int, words: str) -> None:
+    def __init__(self, status: int, words: str, *, deserted: bool = False) -> None:
         super().__init__(f"status {status}: {words}" if status else words)
         self.status = status
+        self.deserted = deserted
+        """Whether the socket is there, and nobody listens."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,11 @@ class Engine:
             raise EngineError(0, f"the Docker daemon did not answer within {seconds:.0f} s") from None
         except (OSError, http.client.HTTPException) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-            raise EngineError(0, f"the Docker daemon cannot be reached at {self.path}: {why}") from None
+            raise EngineError(
+                0,
+                f"the Docker daemon cannot be reached at {self.path}: {why}",
+                deserted=isinstance(error, ConnectionRefusedError),
+            ) from None
         finally:
             connection.close()
         # 304: it is so already.

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from backup import setting
 from backup.error import StopError
+from restore import place
 
-SOCKET = "RESTORE_GATE_SOCKET"
 CLUSTER = "KUBERNETES_SERVICE_HOST"
 SERVICES = "web"
 
@@ -97,15 +97,15 @@ def services(environ: Mapping[str, str]) -> frozenset[str]:
 def connect(environ: Mapping[str, str] = os.environ) -> Switchboard:
     """Return this platform's switchboard; raise StopError where none is set up."""
     # Each platform's half loads only where it is used.
-    if environ.get(SOCKET):
+    if environ.get(place.SETTING):
         from restore.docker import DockerSwitchboard
 
-        return DockerSwitchboard(environ[SOCKET], services(environ))
+        return DockerSwitchboard(str(place.of(environ)), services(environ))
     if environ.get(CLUSTER):
         from restore.kubernetes import connected
 
         return connected(environ)
     raise StopError(
-        f"{SOCKET}: not set, wanted the socket of the gate (`python -m restore gate`), by which containers are stopped "
-        "and started; in a pod the cluster's own API is used instead"
+        f"{place.SETTING}: not set, wanted the socket of the gate (`python -m restore gate`), by which containers are "
+        "stopped and started; in a pod the cluster's own API is used instead"
     )

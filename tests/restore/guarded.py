@@ -165,7 +165,8 @@ class Containers:
 class Gate:
     """The gate as a process."""
 
-    def __init__(self, folder: Path, stack: str, docker: Path | str = DAEMON, **environ: str) -> None:
+    def __init__(self, folder: Path, stack: str, docker: Path | str = DAEMON, *program: str, **environ: str) -> None:
+        self.program = program or ("-m", "restore", "gate")
         self.path = folder / "gate.sock"
         self.log = folder / "gate.log"
         self.environ = {
@@ -188,7 +189,7 @@ class Gate:
         before = self.events("the gate is open")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "restore", "gate"], env=self.environ, stdout=log, stderr=log
+                [sys.executable, "-W", "error", *self.program], env=self.environ, stdout=log, stderr=log
             )
         until(lambda: self.events("the gate is open") > before or self._ended(), "an open gate")
         assert not self._ended(), self.log.read_text()

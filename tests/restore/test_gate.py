@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -16,10 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from restore import tail, wire
 from restore.wire import RefusedError
-from tests.conftest import Docker
+from tests.conftest import ROOT, Docker
 from tests.restore.guarded import (
     IGNORES,
     MAY_REACH_THE_DAEMON,
@@ -182,6 +185,28 @@ def test_a_request_that_hides_another_is_refused_whole(gate: Gate, relay: Relay,
     status, told = gate.raw(sent.replace(b"STOP", f"/containers/{web}/stop?timeout=1".encode()))
     assert status in (400, 405), told
     assert relay.asked[before:] == []
+
+
+VALID = b"POST /containers/web/stop?timeout=1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 0"
+PIECES = (
+    b"\r\n", b"\n", b"\r", b" ", b"\t", b"\0", b":", b"/", b"%2f", b"..", b"chunked", b"Transfer-Encoding: chunked",
+    b"Content-Length: 7", b"GET / HTTP/1.1", b"HTTP/1.0", b"\xff", b"Upgrade: h2c", b"?", b"#",
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.integers(0, len(VALID)), st.integers(0, 3), st.sampled_from(PIECES)), max_size=4))
+def test_a_changed_head_is_refused_or_asks_for_what_stands_there(changes: list[tuple[int, int, bytes]]) -> None:
+    head = VALID
+    for place, length, piece in changes:
+        head = head[:place] + piece + head[place + length :]
+    try:
+        request = wire.parse(head)
+    except RefusedError:
+        return
+    first, _, rest = head.partition(b"\r\n")
+    assert first == f"{request.method} {request.target} HTTP/1.1".encode()
+    assert re.fullmatch(r"[!-~]+", request.target)
+    assert not re.search(rb"(?i)^(transfer-encoding|upgrade|content-length:\s*[^0\s])", rest, re.MULTILINE)
 
 
 def test_a_head_without_end_is_refused_when_it_is_too_long(gate: Gate) -> None:
@@ -471,6 +496,50 @@ def test_the_check_tells_a_well_gate_from_none(gate: Gate, tmp_path: Path) -> No
     done = subprocess.run(command, env=none, capture_output=True, text=True, timeout=20)
     assert done.returncode == 1
     assert "the gate does not answer" in done.stdout
+
+
+def test_a_gate_whose_daemon_came_back_elsewhere_ends_to_be_started_anew(containers: Containers) -> None:
+    script = "from restore import __main__, door; door.DESERTED_SECONDS = 0.3; __main__.main(['gate'])"
+    with short_folder() as folder:
+        deserted = folder / "docker.sock"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as daemon:
+            daemon.bind(str(deserted))
+        left = Gate(folder, containers.stack, deserted, "-c", script)
+        with running(left):
+            assert left.process is not None
+            asked = 0
+            while left.process.poll() is None and asked < 200:
+                with contextlib.suppress(OSError):
+                    assert left.ask("GET", "/containers")[0] == 502
+                asked += 1
+                time.sleep(0.05)
+            assert left.process.wait(10) == 128 + signal.SIGTERM
+            assert asked > 3
+            assert left.events("nobody has listened at the daemon's socket") >= 1
+        # One that is merely away, with its socket, may take its time.
+        deserted.unlink()
+        patient = Gate(folder, containers.stack, deserted, "-c", script)
+        with running(patient):
+            assert patient.process is not None
+            began = time.monotonic()
+            while time.monotonic() - began < 0.6:
+                assert patient.ask("GET", "/containers")[0] == 502
+            assert patient.process.poll() is None
+
+
+def test_a_check_loads_little_as_there_are_many_of_them(gate: Gate) -> None:
+    script = (
+        "import sys; from restore import __main__; assert __main__.main(['gate', 'check']) == 0; "
+        "print(sorted({'dataclasses', 'http.client', 'restore.keeper', 'typing'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'backup')!r}); {script}"],
+        env=gate.environ,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
 def test_an_idle_gate_costs_next_to_nothing(gate: Gate) -> None:
