@@ -7,7 +7,9 @@ import sys
 
 from bench import results
 
-NAMES = ("gateway", "crash", "memory", "nothing_changed", "kubernetes", "releases", "port", "saml", "session", "up")
+NAMES = (
+    "gateway", "crash", "memory", "nothing_changed", "kubernetes", "releases", "port", "saml", "session", "pitr", "up",
+)  # fmt: skip
 
 
 def main(names: list[str]) -> int:

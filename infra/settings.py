@@ -506,7 +506,7 @@ class Reader:
         filled, _, moment = self.checked("databaseRestore", values.database_restore_or_nothing).partition("@")
         found = Generations(
             active=self.checked("databaseVolume", values.database_volume),
-            kept=self.each("databaseVolumesKept", values.database_volume_or_archive),
+            kept=tuple(self.checked("databaseVolumesKept", values.database_volumes).split()),
             filled=filled,
             moment=moment,
         )

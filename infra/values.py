@@ -264,9 +264,12 @@ def database_volume(value: str) -> str:
     return value
 
 
-def database_volume_or_archive(value: str) -> str:
-    """Check the name of a volume that can be kept without being used."""
-    return value if value == "archive" else database_volume(value)
+def database_volumes(value: str) -> str:
+    """Check names of volumes that can be kept without being used, with blanks between them."""
+    for name in value.split():
+        if name != "archive":
+            database_volume(name)
+    return " ".join(dict.fromkeys(value.split()))
 
 
 def database_restore_or_nothing(value: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,10 +37,9 @@ class Generations:
 
 def of(request: Request) -> Generations:
     """Return a stack's generations."""
-    kept = request.setting(KEPT)
     return Generations(
         active=request.setting(ACTIVE) or FIRST,
-        kept=tuple(json.loads(kept)) if kept else (),
+        kept=tuple((request.setting(KEPT) or "").split()),
         restore=request.setting(RESTORE) or "",
     )
 
@@ -49,7 +47,7 @@ def of(request: Request) -> Generations:
 def write(stack: Stack, before: Generations, wanted: Generations) -> None:
     """Write what differs into the stack's settings."""
     if wanted.kept != before.kept:
-        stack.set(KEPT, json.dumps(wanted.kept))
+        put(stack, KEPT, " ".join(wanted.kept))
     if wanted.restore != before.restore:
         put(stack, RESTORE, wanted.restore)
     if wanted.active != before.active:

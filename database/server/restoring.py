@@ -71,11 +71,12 @@ def target_from(written: str) -> Target:
 
 def restore(target: Target) -> None:
     """Restore into this container's volume, unless that has been done already."""
-    if volume.claim(volume.ROOT) is None:
-        raise StopError(f"{volume.ROOT}: a server uses this volume, wanted a new one")
+    # Looked at first: what was restored may be in use by now.
     if already_there(target):
         line.say("info", "this volume has been restored before: nothing is done", to=target.written)
         return
+    if volume.claim(volume.ROOT) is None:
+        raise StopError(f"{volume.ROOT}: another container uses this volume, wanted a new one")
     began = time.monotonic()
     if PARTIAL.exists():
         volume.remove_tree(PARTIAL)

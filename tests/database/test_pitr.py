@@ -3,116 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
-import uuid
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.conftest import Docker
-from tests.database.conftest import Database, roles_document
+from tests.database.archived import HERE, Archived
+from tests.database.conftest import Database
 
-HERE = "/var/lib/pgbackrest"
-REPOSITORY = f"{HERE}/repository"
-SEGMENTS = f"{REPOSITORY}/archive/main/17-1/0000000100000000"
-
-
-class Archived:
-    """A database that archives into a volume of its own, and the volumes that it is restored into."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.archive = self.volume("archive")
-
-    def volume(self, name: str) -> str:
-        """Make a volume; it goes away with the run."""
-        full = f"{self.database.name}-{name}"
-        self.database.docker("volume", "create", "--label", self.database.label, full)
-        return full
-
-    def start(self, *options: str) -> None:
-        """Start the server, which hands over a segment a second, and give it its roles."""
-        self.database.create(
-            "-v", f"{self.archive}:{HERE}", "-e", "PITR=true", "-e", "PITR_SEGMENT_SECONDS=1", *options
-        )
-        self.database.wait_ready()
-
-    def begin(self, *options: str) -> None:
-        """Start it for the first time, with its roles, a table of the app's, and its first backup."""
-        self.start(*options)
-        self.database.roles(roles_document())
-        self.database.sql("CREATE TABLE entry (name text PRIMARY KEY)")
-        self.database.wait_for("backup made")
-
-    def add(self, name: str) -> None:
-        """Commit a row."""
-        self.database.sql(f"INSERT INTO entry VALUES ('{name}')")  # noqa: S608
-
-    def moment(self) -> str:
-        """Return this moment, which lies between what was committed before and what comes after."""
-        time.sleep(1.1)
-        now = time.time()
-        time.sleep(1.1)
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-
-    def window(self, *words: str) -> dict[str, Any]:
-        """Return what the server's container says can be reached."""
-        said = self.database.docker("exec", self.database.name, "python3", "-m", "server", "window", *words, timeout=90)
-        found: dict[str, Any] = json.loads(said)
-        return found
-
-    def restore(self, to: str, volume: str, *options: str) -> tuple[int, list[dict[str, Any]]]:
-        """Restore into a volume as the stack's job does: with no network and no way to the live server."""
-        done = subprocess.run(
-            ["docker", "run", "--rm", *self.database.hardened("--network", "none", "--memory", "512m", *options),
-             "-v", f"{volume}:/var/lib/postgresql", "-v", f"{self.archive}:{HERE}", "-e", f"RESTORE_TO={to}",
-             self.database.image, "python3", "-m", "server", "restore"],
-            capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
-        assert done.stderr == ""
-        return done.returncode, [json.loads(text) for text in done.stdout.splitlines()]
-
-    def restored(self, to: str) -> str:
-        """Restore into a new volume and return its name."""
-        volume = self.volume(uuid.uuid4().hex[:6])
-        code, lines = self.restore(to, volume)
-        assert code == 0, lines
-        return volume
-
-    def refused(self, to: str) -> str:
-        """Return why a restore is refused; nothing that looks like a cluster is left of it."""
-        volume = self.volume(uuid.uuid4().hex[:6])
-        code, lines = self.restore(to, volume)
-        assert code == 1, lines
-        assert self.inside(volume, "ls -d /there/data || true") == ""
-        return str(lines[-1]["event"])
-
-    def swap(self, volume: str, *options: str) -> None:
-        """Have the server run on another volume, as the setting databaseVolume does."""
-        self.database.docker("rm", "-f", self.database.name)
-        self.database.docker(
-            "run", "-d", "--name", self.database.name, *self.database.hardened("--memory", "512m", "--shm-size", "1m"),
-            "-v", f"{volume}:/var/lib/postgresql", "-v", f"{self.database.sockets}:/run/postgresql",
-            "-v", f"{self.archive}:{HERE}", "-e", "PITR=true", "-e", "PITR_SEGMENT_SECONDS=1", "-e",
-            "NEW_CLUSTER=refused", *options, self.database.image,
-        )  # fmt: skip
-
-    def inside(self, volume: str, script: str) -> str:
-        """Run a script beside a volume, as root."""
-        return self.database.docker(
-            "run", "--rm", "--label", self.database.label, "--user", "0", "-v", f"{volume}:/there",
-            self.database.image, "sh", "-c", script,
-        )  # fmt: skip
-
-    def names(self) -> str:
-        """Return the rows."""
-        return self.database.sql("SELECT string_agg(name, ',' ORDER BY name) FROM entry")
-
-    def event(self, text: str) -> dict[str, Any]:
-        """Return the last line with that text."""
-        return [each for each in self.database.lines() if text in str(each["event"])][-1]
+SEGMENTS = "/there/repository/archive/main/17-1/0000000100000000"
 
 
 @pytest.fixture
@@ -228,9 +128,8 @@ def test_a_segment_that_was_altered_is_found_and_the_restore_refused(archived: A
     archived.add("two")
     moment = archived.moment()
     archived.window("seal")
-    folder = SEGMENTS.replace(HERE, "/there")
-    names = archived.inside(archived.archive, f"ls {folder} | grep zst").splitlines()
-    archived.inside(archived.archive, f"truncate -s -20 {folder}/{names[-1]}")
+    names = archived.inside(archived.archive, f"ls {SEGMENTS} | grep zst").splitlines()
+    archived.inside(archived.archive, f"truncate -s -20 {SEGMENTS}/{names[-1]}")
     for to in ("latest", moment):
         said = archived.refused(to)
         assert f"the archive holds segments up to {names[-1][:24]}, but the recovery came to {names[-2][:24]}" in said
@@ -280,6 +179,9 @@ def test_a_restore_that_was_killed_is_swept_and_done_again_and_a_done_one_is_not
     assert "removed a restore that was interrupted" in [each["event"] for each in lines]
     code, lines = archived.restore("latest", volume)
     assert (code, lines[-1]["event"]) == (0, "this volume has been restored before: nothing is done")
+    archived.swap(volume)
+    archived.database.wait_ready()
+    assert archived.restore("latest", volume)[0] == 0, "a job that runs again finds the server at work, and is done"
     code, lines = archived.restore("2026-01-01T00:00:00Z", volume)
     assert code == 1
     assert "the volume holds what was restored to latest" in lines[-1]["event"]
@@ -288,13 +190,12 @@ def test_a_restore_that_was_killed_is_swept_and_done_again_and_a_done_one_is_not
 @pytest.mark.slow
 def test_a_volume_with_a_cluster_of_its_own_is_never_restored_into(archived: Archived) -> None:
     archived.begin()
-    code, lines = archived.restore("latest", archived.database.data)
-    assert (code, "a server uses this volume" in lines[-1]["event"]) == (1, True)
-    archived.database.docker("stop", archived.database.name)
-    code, lines = archived.restore("latest", archived.database.data)
-    assert (code, "the volume holds a cluster" in lines[-1]["event"]) == (1, True)
+    for verb in ("restart", "stop"):
+        code, lines = archived.restore("latest", archived.database.data)
+        assert (code, "the volume holds a cluster" in lines[-1]["event"]) == (1, True)
+        archived.database.docker(verb, archived.database.name)
     archived.database.docker("start", archived.database.name)
-    archived.database.wait_for("ready to accept connections", times=2)
+    archived.database.wait_for("ready to accept connections", times=3)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ CLAIM = "PersistentVolumeClaim"
 RESTORED = {
     "pitr": "true",
     "databaseVolume": "database-2",
-    "databaseVolumesKept": '["database"]',
+    "databaseVolumesKept": "database",
     "databaseRestore": "database-2@2026-11-22T14:05:00Z",
 }
 
@@ -69,9 +69,7 @@ def test_a_restore_fills_a_new_volume_apart_and_the_database_comes_after_it(run_
 
 
 def test_going_back_to_an_earlier_volume_declares_all_of_them_still(run_program: RunProgram) -> None:
-    declared = run_program(
-        RESTORED | {"databaseVolume": "database", "databaseVolumesKept": '["database", "database-2"]'}
-    )
+    declared = run_program(RESTORED | {"databaseVolume": "database", "databaseVolumesKept": "database database-2"})
     assert mounted(declared.of(CONTAINER)["database"])["/var/lib/postgresql"].endswith("-database")
     assert own(declared, "database").after == ()
     assert {"volume-database", "volume-database-2"} <= declared_volumes(declared)
@@ -100,7 +98,7 @@ def test_a_claim_for_the_archive_has_its_own_size_and_the_socket_stays_with_the_
     [
         ({"databaseVolume": "data"}, "databaseVolume: got 'data', wanted database, or the name"),
         ({"databaseVolume": "database-1"}, "databaseVolume: got 'database-1'"),
-        ({"databaseVolumesKept": '["backups"]'}, "databaseVolumesKept: got"),
+        ({"databaseVolumesKept": "database backups"}, "databaseVolumesKept: got"),
         ({"pitr": "true", "databaseRestore": "database-2@2026-11-22T14:05:00Z"}, "neither databaseVolume nor"),
         ({"pitr": "true", "databaseRestore": "database@yesterday"}, "wanted a volume and a moment in UTC or latest"),
         ({"databaseRestore": "database@latest"}, "pulumi config set pitr true"),

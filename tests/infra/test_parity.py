@@ -34,7 +34,7 @@ SYSTEMS: dict[str, dict[str, str]] = {
     },
     "archived": {"pitr": "true", "pitrHour": "4", "pitrKeepDays": "30", "databaseMemory": "640"},
     "taken back": {
-        "pitr": "true", "databaseVolume": "database-3", "databaseVolumesKept": '["database", "database-2"]',
+        "pitr": "true", "databaseVolume": "database-3", "databaseVolumesKept": "database database-2",
         "databaseRestore": "database-3@2026-11-22T14:05:00Z",
     },
     "managed": {"databaseUrl": URL, "databaseOwnerUrl": URL, "releaseKey": "ab" * 32},

@@ -132,9 +132,8 @@ def test_what_the_database_cannot_tell_is_said_with_the_reason(code: int, said: 
 def test_generations_are_read_from_the_settings_and_counted_on(tmp_path: Path) -> None:
     first = generations.of(request(tmp_path))
     assert (first.every, first.next()) == (["database"], "database-2")
-    later = generations.of(
-        request(tmp_path, 'databaseVolume: database-3\ndatabaseVolumesKept: \'["database", "database-3", "archive"]\'')
-    )
+    kept = "databaseVolumesKept: database database-3 archive"
+    later = generations.of(request(tmp_path, f"databaseVolume: database-3\n{kept}"))
     assert (later.active, later.next()) == ("database-3", "database-4")
     assert later.every == ["database", "database-3", "archive"]
 
