@@ -11,7 +11,7 @@ from pathlib import Path
 
 from restore.engine import Engine, EngineError
 from tests.conftest import run_docker
-from tests.restore.guarded import BASE, short_folder, until
+from tests.restore.guarded import BASE, LEASH, short_folder, until
 
 # Everything below the first process ends with it. A containerd that the machine runs must not be found.
 LITTLE = "tar -chC / bin/sh bin/sleep $(ldd /bin/sh /bin/sleep | grep -o '/lib[^ ]*' | sort -u | cut -c2-)"
@@ -43,7 +43,7 @@ class Daemon:
         spaces = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *spaces, "sh", "-c", SCRIPT, "sh", str(self.folder)],
+                [*LEASH, *spaces, "sh", "-c", SCRIPT, "sh", str(self.folder)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self.until_there()

@@ -19,11 +19,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import LABEL, ROOT, Docker
+from tests.conftest import LABEL, ROOT, Docker, is_of_a_dead_run, started_at
 
 BASE = "debian:trixie-slim"
 DAEMON = "/var/run/docker.sock"
 PROJECT = "scaffold-test"
+PREFIX = "gate-"
+# A gate ends with the thread of the test that started it, whatever way that ends.
+LEASH = ("setpriv", "--pdeathsig", "KILL", "--")
 STOPS_AT_ONCE = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
 IGNORES = ("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
 MAY_REACH_THE_DAEMON = re.compile(
@@ -44,7 +47,10 @@ def until(condition: Callable[[], object], what: str, seconds: float = 20) -> No
 @contextlib.contextmanager
 def short_folder() -> Iterator[Path]:
     """A folder whose path is short enough for a socket's address."""
-    folder = Path(tempfile.mkdtemp(prefix="gate-"))
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        if is_of_a_dead_run(left.name.removeprefix(PREFIX)):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{started_at(os.getpid())}-"))
     folder.chmod(0o755)
     try:
         yield folder
@@ -189,7 +195,7 @@ class Gate:
         before = self.events("the gate is open")
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-W", "error", *self.program], env=self.environ, stdout=log, stderr=log
+                [*LEASH, sys.executable, "-W", "error", *self.program], env=self.environ, stdout=log, stderr=log
             )
         until(lambda: self.events("the gate is open") > before or self._ended(), "an open gate")
         assert not self._ended(), self.log.read_text()

@@ -202,10 +202,19 @@ def test_a_daemon_that_restarts_in_the_middle_of_a_stop_is_waited_for(
 def test_a_gate_that_restarts_is_waited_for(board: DockerSwitchboard, gate: Gate, containers: Containers) -> None:
     web = Unit(containers.make("web-1", "web"), "running", "healthy", 1)
     gate.stop(signal.SIGKILL)
-    back = threading.Timer(0.5, gate.start)
-    back.start()
-    board.stop(web, 5)
-    back.join()
+    errors: list[SwitchboardError] = []
+
+    def stop() -> None:
+        try:
+            board.stop(web, 5)
+        except SwitchboardError as error:
+            errors.append(error)
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    gate.start()
+    stopping.join(30)
+    assert errors == []
     assert board.state(web).state == "stopped"
 
 
