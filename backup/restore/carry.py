@@ -71,7 +71,7 @@ def look(session: Session) -> Tables:
         try:
             with session.transaction():
                 session.execute(f"LOCK TABLE public.{table} IN ACCESS SHARE MODE".encode())
-        except psycopg.errors.WrongObjectType:
+        except (psycopg.errors.WrongObjectType, psycopg.errors.InsufficientPrivilege):
             odd.append(table)
             continue
         row: Any = session.execute(PLAIN.encode(), (table,)).fetchone()

@@ -47,7 +47,9 @@ def take(watch: Path, seen: Seen, processing: Path, to: Path, most_bytes: int, t
         ) from None
     with os.fdopen(descriptor, "rb") as source:
         same(os.fstat(source.fileno()), seen)
-        digest = copy(source, to, most_bytes, tick)
+        if seen.size > most_bytes:
+            raise RejectedError(f"it has {seen.size} bytes. RESTORE_MAX_BYTES={most_bytes} changes what is taken")
+        digest = copy(source, to, seen.size, tick)
         fault.point("claim:copied")
         same(os.fstat(source.fileno()), seen)
         with contextlib.suppress(FileNotFoundError):
@@ -67,15 +69,15 @@ def same(about: os.stat_result, seen: Seen) -> None:
         raise ChangedError
 
 
-def copy(source: BinaryIO, to: Path, most_bytes: int, tick: Callable[[int], None]) -> str:
-    """Copy a file, durably, and return its hash."""
+def copy(source: BinaryIO, to: Path, size: int, tick: Callable[[int], None]) -> str:
+    """Copy a file, durably, and return its hash; raise ChangedError as soon as it is longer than it was."""
     found = hashlib.sha256()
     count = 0
     with made(to) as target:
         while block := source.read(BLOCK):
             count += len(block)
-            if count > most_bytes:
-                raise RejectedError(f"it has more than {most_bytes} bytes. RESTORE_MAX_BYTES changes what is taken")
+            if count > size:
+                raise ChangedError
             found.update(block)
             target.write(block)
             tick(count)

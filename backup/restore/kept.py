@@ -9,12 +9,13 @@ from restore.journal import Record
 
 
 class Kept(NamedTuple):
-    """A database that was live before: its name, its number, which job put it aside, and when."""
+    """A database that was live before: its name, its number, which job put it aside and when, and a count of writes."""
 
     job: str
     name: str
     oid: int
     at: float
+    written: int = 0
 
 
 def of(records: Iterable[Record]) -> list[Kept]:

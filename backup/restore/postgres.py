@@ -121,6 +121,7 @@ def validate_undo(context: Context, job: Job) -> dict[str, Any]:
         then = heads.read(session)
     return {
         "old_oid": found[live].oid if live in found else 0,
+        "owner": kept.owner,
         "head": then.head,
         "live_head": now.head,
         "upgrade": fitting(then.head, now),
@@ -241,9 +242,7 @@ def verify(context: Context, job: Job) -> dict[str, Any]:
     head = asking.text(answer.facts.get("head") or answer.facts.get("migration_head"))
     upgrade = fitting(head, known)
     trouble = keep_shape(context, job, found)
-    with databases.session(admin(context), incoming) as session, contextlib.suppress(Rehearsed), session.transaction():
-        hand_over(context, job, session, incoming)
-        raise Rehearsed
+    rehearse(context, job, incoming, found)
     tables = answer.facts.get("tables")
     return {
         "head": head,
@@ -254,6 +253,33 @@ def verify(context: Context, job: Job) -> dict[str, Any]:
         "tables": len(tables) if isinstance(tables, list) else 0,
         **({"live_trouble": trouble} if trouble else {}),
     }
+
+
+def rehearse(context: Context, job: Job, incoming: str, found: Found | None) -> None:
+    """Try what is to be done while the app is down, and do what of it will be less to do then."""
+    live = admin(context).database
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(databases.session(admin(context)))
+        reader = None
+        if found is not None:
+            stack.enter_context(entered(server, live, shut=not found.open))
+            with contextlib.suppress(TransientError):
+                reader = stack.enter_context(databases.session(admin(context), live))
+        target = stack.enter_context(databases.session(loader(context), incoming))
+        carry.carry(reader, target)
+    with databases.session(admin(context), incoming) as session, contextlib.suppress(Rehearsed), session.transaction():
+        hand_over(context, job, session, incoming)
+        raise Rehearsed
+
+
+def recheck(context: Context, job: Job) -> dict[str, Any]:
+    """Look, once no migration can come any more, whether one has moved the live schema since the file was looked at."""
+    with databases.session(admin(context)) as server:
+        found = databases.about(server, [admin(context).database]).get(admin(context).database)
+    known, _ = schema(context, found)
+    if known.head == job.data.get("live_head"):
+        return {}
+    return {"live_head": known.head, "serving": known.serving, "upgrade": fitting(str(job.data.get("head", "")), known)}
 
 
 class Rehearsed(Exception):  # noqa: N818 - it is no error: it takes a rehearsal back
@@ -318,8 +344,7 @@ def hand_over(context: Context, job: Job, session: Session, incoming: str) -> No
 def take_back(session: Session, role: str, owner: str) -> None:
     """Give what was lent to the loader back to its owner."""
     with session.transaction():
-        session.execute(f"REASSIGN OWNED BY {sql.name(role)} TO {sql.name(owner)}".encode())
-        session.execute(f"DROP OWNED BY {sql.name(role)}".encode())
+        shape.take(session, role, owner)
 
 
 def lend(session: Session, database: str, role: str) -> None:
@@ -514,7 +539,12 @@ def discard(context: Context, job: Job) -> dict[str, Any]:
 def kept(context: Context, job: Job) -> dict[str, Any] | None:
     """Return the database that was live before, as it is kept; None where there was none."""
     oid = int(job.data.get("old_oid", 0))
-    return {"job": job.id, "name": aside(context, job), "oid": oid, "at": time.time()} if oid else None
+    if not oid:
+        return None
+    with databases.session(admin(context)) as server:
+        count = written(server, admin(context).database)
+    # Who goes back to it later is told how much has been written since.
+    return {"job": job.id, "name": aside(context, job), "oid": oid, "at": time.time(), "written": count}
 
 
 def forget(context: Context, name: str, oid: int) -> None:

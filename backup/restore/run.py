@@ -21,8 +21,6 @@ from restore.decision import Action, Facts
 from restore.error import RejectedError, TransientError
 from restore.job import Job
 
-# How long something that is away is waited for before anything was stopped; after that, for as long as it takes.
-PATIENCE_SECONDS = 600.0
 LONGEST_PAUSE = 15.0
 FIRST_PAUSE = 0.1
 MOST_TRIES = 3
@@ -79,7 +77,7 @@ def trouble(context: Context, identifier: str, error: Exception, pause: float, s
     transient = isinstance(error, TransientError)
     waited = time.monotonic() - since
     # Once the app is down, whatever is away is waited for: the way back needs it too.
-    patient = job.began("stop") or waited < PATIENCE_SECONDS
+    patient = job.began("stop") or waited < context.chosen.patience
     again = transient and patient and not (step == "load" and job.tries >= MOST_TRIES)
     if job.verdict or again:
         line.say("error" if job.verdict else "warning", f"{step}: {reason}; tried again", job=identifier)

@@ -44,6 +44,7 @@ class Settings:
     start_wait: float
     health_seconds: float
     unhealthy: str
+    patience: float
     lock_seconds: float
     load_seconds: float
     answer_seconds: float
@@ -114,6 +115,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         start_wait=setting.number("RESTORE_START_WAIT_SECONDS", 0, 0, 3600, environ),
         health_seconds=setting.number("RESTORE_HEALTH_TIMEOUT", 120, 0, 3600, environ),
         unhealthy=choice("RESTORE_UNHEALTHY", ("swap-back", "hold"), environ),
+        patience=setting.number("RESTORE_PATIENCE", 600, 1, DAY, environ),
         lock_seconds=setting.number("RESTORE_LOCK_WAIT", 900, 1, DAY, environ),
         load_seconds=setting.number("RESTORE_LOAD_TIMEOUT", 6 * 3600, 1, 7 * DAY, environ),
         answer_seconds=setting.number("RESTORE_LOADER_WAIT", 60, 1, DAY, environ),

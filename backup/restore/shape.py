@@ -30,8 +30,10 @@ SELECT 'schema', quote_ident(n.nspname), '', {WHO} FROM pg_namespace n LEFT JOIN
 UNION ALL
 SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END,
     quote_ident(n.nspname) || '.' || quote_ident(c.relname), '', {WHO} FROM pg_class c
-    JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN LATERAL aclexplode(c.relacl) a ON a.grantee <> c.relowner WHERE c.relacl IS NOT NULL AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-    AND c.relpersistence <> 't' AND {OWN} AND {FREE.format("pg_class", "c.oid")}
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN LATERAL aclexplode(c.relacl) a ON a.grantee <> c.relowner
+    WHERE c.relacl IS NOT NULL AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't' AND {OWN}
+    AND {FREE.format("pg_class", "c.oid")}
 UNION ALL
 SELECT 'table', quote_ident(n.nspname) || '.' || quote_ident(c.relname), quote_ident(t.attname), {WHO}
     FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -152,15 +154,27 @@ def hand_over(session: Session, database: str, loader: str, shape: Shape) -> Non
 
     All in one transaction, and none of it runs what came with the file.
     """
-    own, theirs = sql.name(shape.owner), sql.name(loader)
     with session.transaction():
-        session.execute(f"REASSIGN OWNED BY {theirs} TO {own}".encode())
-        session.execute(f"DROP OWNED BY {theirs}".encode())
+        take(session, loader, shape.owner)
         have = [grant(row) for row in rows(session, GRANTS)]
         there = [(str(row[0]), str(row[1]), str(row[2])) for row in rows(session, RELATIONS)]
         known = {*(one.name for one in have), *(row[2] for row in there), *schemas(session), *routines(session)}
         for statement in [*stripped(have), *granted(shape, known, there), *at_database(database, shape)]:
             session.execute(statement.encode())
+
+
+def take(session: Session, loader: str, owner: str) -> None:
+    """Give all that is the loader's to the owner, and take from the loader every right in the session's database.
+
+    Schemas first, one by one: REASSIGN takes what there is in no order that holds, and a function can be given only to
+    somebody who may make one in its schema.
+    """
+    query = "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspowner = %s::regrole AND nspname !~ '^pg_'"
+    found: list[Any] = session.execute(query, (sql.name(loader),)).fetchall()
+    for (schema,) in found:
+        session.execute(f"ALTER SCHEMA {schema} OWNER TO {sql.name(owner)}".encode())
+    session.execute(f"REASSIGN OWNED BY {sql.name(loader)} TO {sql.name(owner)}".encode())
+    session.execute(f"DROP OWNED BY {sql.name(loader)}".encode())
 
 
 def schemas(session: Session) -> list[str]:

@@ -163,8 +163,9 @@ def origin(found: manifest.Manifest, _stored: manifest.StoredFile) -> dict[str, 
 
 
 def stop(context: Context, job: Job) -> Mapping[str, Any]:
-    """Stop what runs."""
-    return stops.stop(context, job)
+    """Stop what runs, when nothing has changed about what the file was compared with."""
+    found: Mapping[str, Any] = engine(context).recheck(context, job) if job.order != "stop-first" else {}
+    return {**found, **stops.stop(context, job)}
 
 
 def file(context: Context, job: Job) -> Mapping[str, Any]:

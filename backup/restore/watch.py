@@ -239,7 +239,7 @@ def begin_undo(service: Watch, path: Path) -> None:
     job = new_id()
     fields = {
         "order": "undo", "name": "", "incoming": chosen.name, "new_oid": chosen.oid, "incoming_oid": chosen.oid,
-        "who": who, "source": f"the database before restore {chosen.job}", "kind": "undo",
+        "written": chosen.written, "who": who, "source": f"the database before restore {chosen.job}", "kind": "undo",
     }  # fmt: skip
     context.write(job, "claim", "begin", fields)
     work(service, job)

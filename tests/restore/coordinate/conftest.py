@@ -64,6 +64,8 @@ class Stage:
         self.network = f"{self.server}-network"
         self.image, self.database_image = image, database_image
         self.environ = self.settings()
+        self.contents: dict[str, str] = {}
+        self.until = until
         for folder, owner in (("restore", COORDINATOR), ("spool", COORDINATOR), ("board", 0), ("files", 0)):
             (root / folder).mkdir()
             os.chown(root / folder, owner, GROUP)
@@ -348,10 +350,11 @@ def stage(
     try:
         ours.start()
         ours.make(LIVE, "old")
-        ours.psql("postgres", f"CREATE DATABASE today OWNER owner TEMPLATE {LIVE}")
-        ours.psql("today", "UPDATE marker SET word = 'new'; UPDATE goods SET name = md5(name || 'new')")
+        ours.psql("postgres", f"CREATE DATABASE scaffold_today OWNER owner TEMPLATE {LIVE}")
+        ours.psql("scaffold_today", "UPDATE marker SET word = 'new'; UPDATE goods SET name = md5(name || 'new')")
         ours.dump(LIVE, "old.dump")
-        ours.dump("today", "new.dump")
+        ours.dump("scaffold_today", "new.dump")
+        ours.contents = {"old": ours.content(), "new": ours.content("scaffold_today")}
         ours.units(
             **{"web-1": ["python", "/tests/visitor.py", ours.url("app_a").replace("+psycopg", ""), "/board/web-1.seen"]}
         )

@@ -1,0 +1,46 @@
+"""SIGKILL before and after every record of the journal and within steps, then a start: always all old or all new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+STEPS = ("claim", "validate", "load", "verify", "stop", "fence", "swap", "open", "upgrade", "start", "file")
+RECORDS = [f"{step}.{phase}:{when}" for step in STEPS for phase in ("begin", "done") for when in ("before", "after")]
+WITHIN = [
+    "claim:copied", "claim:moved", "validate.kind:before", "validate.kind:after", "validate:asked", "load:created",
+    "load.made:before", "load.made:after", "load:asked", "fence:shut", "fence:handed", "swap:between", "swap:renamed",
+    "swap:committed", "file:moved", "job.end:before", "job.end:after", "prune:before", "prune:after",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", [*RECORDS, *WITHIN])
+def test_a_kill_leaves_the_old_or_the_new_and_the_next_start_ends_it(stage: Any, point: str) -> None:
+    struck(stage, point, "load-first")
+
+
+def struck(stage: Any, point: str, order: str) -> None:
+    """Kill a restore at a point and look at everything, before the service is started again and after it."""
+    wanted, other = ("new", "old") if stage.sql("SELECT word FROM marker", "scaffold") == "old" else ("old", "new")
+    old, new = stage.contents[other], stage.contents[wanted]
+    assert stage.content() == old
+    live = stage.databases()["scaffold"][0]
+    receipts, asked = len(stage.receipts()), len(stage.asked())
+    stage.put(stage.root / f"files/{wanted}.dump")
+    died = stage.drain(FAULT_AT=point, RESTORE_ORDER=order)
+    assert died.status == 137, died.text
+    assert stage.content() in (old, new), "never anything between"
+    done = stage.drain(RESTORE_ORDER=order)
+    assert done.status == 0, done.text
+    text = died.text + done.text
+    assert stage.content() == new, text
+    assert len(stage.receipts()) == receipts + 1, text
+    receipt = stage.receipts()[0]
+    assert (receipt["outcome"], receipt["reason"]) == ("done", ""), text
+    there = stage.databases()
+    assert there[receipt["previous"]] == (live, False), "what was live before is kept, and shut"
+    assert stage.content(receipt["previous"]) == old
+    assert stage.leftovers() == [], text
+    stage.until(lambda: stage.app_runs() and stage.seen()["word"] == wanted, "answer from the new database", 20)
+    assert len(stage.asked()) - asked <= 4, "nothing is stopped and started again and again"
