@@ -95,6 +95,9 @@ def made(path: Path) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         path.unlink(missing_ok=True)
+        if error.errno is None:
+            # What went wrong is not the disk's fault.
+            raise
         raise StopError(f"{path.parent}: {error.strerror}. Give the spool room, then put the file in again") from None
     except BaseException:
         path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from backup import contents, durable, fault, line, sql
 from backup.connection import Session
 from backup.error import StopError
 from backup.url import Postgres
-from restore import asking, carry, databases, heads, room, shape
+from restore import asking, carry, databases, heads, room, scratch, shape
 from restore.asking import Answer
 from restore.context import Context
 from restore.databases import Found, Swap
@@ -47,7 +47,7 @@ def loader(context: Context) -> Postgres:
     return context.chosen.loader
 
 
-def scratch(context: Context, job: Job) -> str:
+def coming(context: Context, job: Job) -> str:
     """Return the name of the database to come until it is live."""
     return str(job.data.get("incoming") or databases.name(admin(context).database, "r", job.id))
 
@@ -61,7 +61,7 @@ def facts(context: Context, job: Job) -> Facts:
     """Return what is so on the server."""
     if not job.began("validate"):
         return Facts("old", open=True, scratch=False)
-    live, incoming = admin(context).database, scratch(context, job)
+    live, incoming = admin(context).database, coming(context, job)
     with databases.session(admin(context)) as server:
         found = databases.about(server, (live, incoming))
     oid = found[live].oid if live in found else 0
@@ -80,11 +80,12 @@ def validate(context: Context, job: Job) -> dict[str, Any]:
         raise TransientError(answer.words) if answer.transient else RejectedError(answer.words)
     with databases.session(admin(context)) as server:
         found = databases.about(server, [admin(context).database]).get(admin(context).database)
-        extensions(server, context, asking.names(answer.facts, "extensions"))
+        extensions(server, context, [name for name, _ in furniture(answer.facts)])
     live, trouble = schema(context, found)
-    head = asking.text(answer.facts.get("head") or answer.facts.get("migration_head"))
+    head = asking.text(answer.facts.get("head"))
+    # A file whose data says nothing of it is asked again once it is loaded.
     upgrade = head != "" and fitting(head, live)
-    size = asking.number(answer.facts, "uncompressed_bytes") or asking.number(answer.facts, "bytes")
+    size = asking.number(answer.facts, "bytes")
     free = room.free(context.chosen.room_file)
     if free is not None and free < size + context.chosen.keep_free:
         raise RejectedError(
@@ -93,14 +94,15 @@ def validate(context: Context, job: Job) -> dict[str, Any]:
         )
     return {
         "old_oid": found.oid if found else 0,
-        "extensions": asking.names(answer.facts, "extensions")[:100],
+        "extensions": furniture(answer.facts),
         "live_head": live.head,
         "head": head,
         "upgrade": upgrade,
         "serving": live.serving,
         "live_trouble": trouble,
         "room": free if free is not None else "unknown",
-        "file": {key: answer.facts[key] for key in ("format", "server_version", "dump_version") if key in answer.facts},
+        "format": asking.text(answer.facts.get("format")),
+        "dumped_by": asking.text(answer.facts.get("dump_version")),
     }
 
 
@@ -166,12 +168,18 @@ def fitting(head: str, live: Schema) -> bool:
     return found == "behind"
 
 
+def furniture(facts: Mapping[str, Any]) -> list[list[str]]:
+    """Return the extensions that a file wants, each with its schema."""
+    names, schemas = asking.names(facts, "extensions"), asking.names(facts, "extensions", "schema")
+    pairs = zip(names, schemas, strict=True) if len(names) == len(schemas) else ((name, "") for name in names)
+    return [[name, schema] for name, schema in pairs if name != "plpgsql"][:100]
+
+
 def extensions(server: Session, context: Context, wanted: list[str]) -> None:
     """Raise RejectedError for an extension that is not here, not allowed, or not one that this role can make."""
     allowed = context.chosen.extensions
-    named = [name for name in wanted if name != "plpgsql"]
-    there = databases.available(server, named)
-    for name in named:
+    there = databases.available(server, wanted)
+    for name in wanted:
         if allowed and name not in allowed:
             raise RejectedError(f"it wants the extension {name}, which RESTORE_EXTENSIONS does not list")
         if name not in there:
@@ -184,12 +192,12 @@ def extensions(server: Session, context: Context, wanted: list[str]) -> None:
 
 def before_load(context: Context, job: Job) -> dict[str, Any]:
     """Return what is written down before the database to come is made."""
-    return {"scratch": scratch(context, job)}
+    return {"scratch": coming(context, job)}
 
 
 def load(context: Context, job: Job) -> dict[str, Any]:
     """Make the database to come, and have the loader fill it."""
-    incoming, live = scratch(context, job), admin(context).database
+    incoming, live = coming(context, job), admin(context).database
     with databases.session(admin(context)) as server:
         found = databases.about(server, (live, incoming))
         if incoming in found:
@@ -199,27 +207,26 @@ def load(context: Context, job: Job) -> dict[str, Any]:
         oid = databases.create(server, incoming, owner, found.get(live))
         fault.point("load:created")
         context.write(job.id, "load", "made", {"new_oid": oid, "owner": owner, "written": written(server, live)})
-        role = sql.name(loader(context).keywords["user"])
-        server.execute(f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {sql.name(incoming)} TO {role}".encode())
     with databases.session(admin(context), incoming) as session:
-        furnish(session, owner, role, [str(name) for name in job.data.get("extensions", ())])
+        furnish(context, session, incoming, owner, [(name, place) for name, place in job.data.get("extensions", ())])
     fault.point("load:asked")
     answer = ask(context, job, "load", {"database": incoming}, context.chosen.load_seconds)
     if not answer.ok:
         raise TransientError(answer.words) if answer.transient else StopError(answer.words)
     return {
         "loaded_rows": asking.number(answer.facts, "rows"),
-        "load_ignored": asking.names(answer.facts, "ignored")[:50],
+        "load_ignored": [asking.text(item) for item in asking.names(answer.facts, "ignored")[:50]],
     }
 
 
-def furnish(session: Session, owner: str, loader_role: str, wanted: list[str]) -> None:
-    """Make the extensions while nothing of the file is there yet, and give the loader the schema to fill."""
-    session.execute(f"SET ROLE {sql.name(owner)}".encode())
-    for name in wanted:
-        session.execute(f"CREATE EXTENSION IF NOT EXISTS {sql.name(name)} WITH SCHEMA public CASCADE".encode())
-    session.execute("RESET ROLE")
-    session.execute(f"ALTER SCHEMA public OWNER TO {loader_role}".encode())
+def furnish(context: Context, session: Session, database: str, owner: str, wanted: list[tuple[str, str]]) -> None:
+    """Make the extensions while nothing of the file is there yet, and let the loader in."""
+    role = loader(context).keywords["user"]
+    with session.transaction():
+        for statement in (*scratch.opened(database, role), *scratch.prepared(wanted, role)):
+            session.execute(statement.encode())
+        # Extensions are the owner's, as the live database's are: who upgrades it may upgrade them.
+        session.execute(f"REASSIGN OWNED BY CURRENT_USER TO {sql.name(owner)}".encode())
 
 
 def written(server: Session, database: str) -> int:
@@ -230,16 +237,17 @@ def written(server: Session, database: str) -> int:
 
 def verify(context: Context, job: Job) -> dict[str, Any]:
     """Have the loader look what it loaded, compare that, and try all that is to happen while the app is down."""
-    incoming = scratch(context, job)
+    incoming = coming(context, job)
     answer = ask(context, job, "inspect", {"database": incoming, "smoke": context.chosen.smoke}, INSPECT_SECONDS)
     if not answer.ok:
         raise TransientError(answer.words) if answer.transient else StopError(answer.words)
     compare(context, job, answer)
+    sound(answer)
     live = admin(context).database
     with databases.session(admin(context)) as server:
         found = databases.about(server, [live]).get(live)
     known, _ = schema(context, found)
-    head = asking.text(answer.facts.get("head") or answer.facts.get("migration_head"))
+    head = asking.text(answer.facts.get("head"))
     upgrade = fitting(head, known)
     trouble = keep_shape(context, job, found)
     rehearse(context, job, incoming, found)
@@ -265,6 +273,8 @@ def rehearse(context: Context, job: Job, incoming: str, found: Found | None) -> 
             stack.enter_context(entered(server, live, shut=not found.open))
             with contextlib.suppress(TransientError):
                 reader = stack.enter_context(databases.session(admin(context), live))
+        with databases.session(admin(context), incoming) as session:
+            lend(session, incoming, loader(context).keywords["user"])
         target = stack.enter_context(databases.session(loader(context), incoming))
         carry.carry(reader, target)
     with databases.session(admin(context), incoming) as session, contextlib.suppress(Rehearsed), session.transaction():
@@ -292,18 +302,24 @@ def compare(context: Context, job: Job, answer: Answer) -> None:
     if not path.exists():
         return
     wanted = contents.from_document(json.loads(path.read_bytes()))
-    got = answer.facts.get("tables")
     try:
-        theirs = {str(item["name"]): (int(item["rows"]), str(item["hash"])) for item in got or ()}
-    except (TypeError, ValueError, KeyError):
-        raise StopError("the loader's account of the tables is no list of name, rows and hash") from None
-    unlike = [
-        f"table {table.name} is {'missing' if table.name not in theirs else 'not as it was'}"
-        for table in wanted.tables
-        if theirs.get(table.name) != (table.rows, table.hash)
-    ]
+        unlike = contents.differences(wanted, contents.from_document(answer.facts))
+    except (TypeError, ValueError, KeyError, AttributeError):
+        raise StopError("the loader's account of the tables cannot be read. Look at its log") from None
     if unlike:
         raise StopError(f"what was loaded is not what was backed up: {'; '.join(unlike[:LISTED])}. Take another backup")
+
+
+def sound(answer: Answer) -> None:
+    """Raise StopError for an index that was not finished, or a statement of RESTORE_SMOKE_SQL that did not succeed."""
+    broken = asking.names(answer.facts, "invalid_indexes")
+    if broken:
+        raise StopError(f"indexes are not valid after the load: {', '.join(broken[:LISTED])}. Take another file")
+    tried = answer.facts.get("smoke")
+    for item in tried if isinstance(tried, list) else ():
+        if not isinstance(item, dict) or item.get("ok") is not True:
+            reason = asking.text(item.get("reason")) if isinstance(item, dict) else ""
+            raise StopError(f"RESTORE_SMOKE_SQL: did not succeed on what was loaded: {reason or 'no reason given'}")
 
 
 def keep_shape(context: Context, job: Job, found: Found | None) -> str:
@@ -377,7 +393,7 @@ def entered(server: Session, database: str, *, shut: bool) -> Iterator[None]:
 
 def fence(context: Context, job: Job) -> dict[str, Any]:
     """Shut the live database, carry forward what must not be undone, and make the one to come ready for its name."""
-    live, incoming = admin(context).database, scratch(context, job)
+    live, incoming = admin(context).database, coming(context, job)
     role = loader(context).keywords["user"]
     with databases.session(admin(context)) as server:
         found = databases.about(server, (live, incoming))
@@ -436,7 +452,7 @@ def reading_live(context: Context, server: Session, found: Found | None) -> Iter
 
 def before_swap(context: Context, job: Job) -> dict[str, Any]:
     """Return what is written down before the names change."""
-    return {"aside": aside(context, job), "incoming_name": scratch(context, job)}
+    return {"aside": aside(context, job), "incoming_name": coming(context, job)}
 
 
 def swap(context: Context, job: Job) -> dict[str, Any]:
@@ -445,7 +461,7 @@ def swap(context: Context, job: Job) -> dict[str, Any]:
         live=admin(context).database,
         old=int(job.data["old_oid"]),
         aside=aside(context, job),
-        incoming=scratch(context, job),
+        incoming=coming(context, job),
         new=int(job.data["new_oid"]),
     )
     with databases.session(admin(context)) as server:
@@ -503,7 +519,7 @@ def later(context: Context, job: Job, tables: list[str]) -> dict[str, str]:
 
 def back(context: Context, job: Job) -> dict[str, Any]:
     """Give the old database its name again."""
-    live, incoming = admin(context).database, scratch(context, job)
+    live, incoming = admin(context).database, coming(context, job)
     old, new = int(job.data["old_oid"]), int(job.data["new_oid"])
     with databases.session(admin(context)) as server:
         databases.let_in(server, live, False)
@@ -517,7 +533,7 @@ def back(context: Context, job: Job) -> dict[str, Any]:
 
 def reopen(context: Context, job: Job) -> dict[str, Any]:
     """Let the app into the old database again."""
-    live, incoming = admin(context).database, scratch(context, job)
+    live, incoming = admin(context).database, coming(context, job)
     with databases.session(admin(context)) as server:
         if job.order == "undo":
             databases.let_in(server, incoming, False)
@@ -527,7 +543,7 @@ def reopen(context: Context, job: Job) -> dict[str, Any]:
 
 def discard(context: Context, job: Job) -> dict[str, Any]:
     """Drop the database that did not come to be live."""
-    incoming = scratch(context, job)
+    incoming = coming(context, job)
     asking.cancel(context.shared(job.id))
     with databases.session(admin(context)) as server:
         found = databases.about(server, [incoming]).get(incoming)

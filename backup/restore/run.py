@@ -79,8 +79,9 @@ def trouble(context: Context, identifier: str, error: Exception, pause: float, s
     # Once the app is down, whatever is away is waited for: the way back needs it too.
     patient = job.began("stop") or waited < context.chosen.patience
     again = transient and patient and not (step == "load" and job.tries >= MOST_TRIES)
-    if job.verdict or again:
-        line.say("error" if job.verdict else "warning", f"{step}: {reason}; tried again", job=identifier)
+    # Once the app runs on the new database, nothing that is left to do is worth taking it away again.
+    if job.verdict or again or "start" in job.done:
+        line.say("warning" if again else "error", f"{step}: {reason}; tried again", job=identifier)
         context.told({"waiting": reason})
         if step == "load" and not job.verdict:
             pause = max(pause, 0.5)

@@ -34,7 +34,7 @@ WANTED = "wanted.json"
 SIDECARS = ("-wal", "-shm", "-journal")
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 3.0
 
 
 def target(context: Context) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from backup import durable, fault, manifest
+from backup import durable, fault, line, manifest
 from backup.error import StopError
 from restore import arrivals, asking, claim, postgres, receipt, sqlite, stops, trust
 from restore.arrivals import Seen
@@ -181,11 +181,19 @@ def file(context: Context, job: Job) -> Mapping[str, Any]:
         lay_away(context.chosen.folder(told["outcome"]), processing, job, told)
     fault.point("file:moved")
     for left in (processing, shared):
-        if left.is_dir() and not left.is_symlink():
-            durable.remove(left)
+        sweep(left)
     outcome = str(told["outcome"])
     taken = job.data.get("incoming_oid") if outcome == "done" and job.order == "undo" else None
     return {"outcome": outcome, **({"kept": kept} if kept else {}), **({"used": taken} if taken else {})}
+
+
+def sweep(folder: Path) -> None:
+    """Remove a folder of a job; what cannot be removed is told of and is in nobody's way."""
+    try:
+        if folder.is_dir() and not folder.is_symlink():
+            durable.remove(folder)
+    except OSError as error:
+        line.say("warning", f"{folder}: cannot be removed: {error.strerror}")
 
 
 def lay_away(folder: Path, processing: Path, job: Job, told: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backup import durable, fault, line, metrics, notice
+from backup import fault, line, metrics, notice
 from backup.error import StopError
 from restore import arrivals, kept, measures, postgres, receipt, run, settings, steps, switchboard
 from restore.arrivals import Seen, Waiting
@@ -167,8 +167,8 @@ def recover(service: Watch) -> None:
         work(service, last)
     for folder in (context.chosen.spool, context.chosen.folder("processing")):
         for path in folder.iterdir():
-            if ID.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-                durable.remove(path)
+            if ID.fullmatch(path.name):
+                steps.sweep(path)
 
 
 def turn(service: Watch) -> bool:

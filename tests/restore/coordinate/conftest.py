@@ -20,6 +20,7 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
+from restore import roles
 from tests.conftest import ROOT, build
 
 HERE = Path(__file__).parent
@@ -34,7 +35,6 @@ PASSWORDS = {
 LIVE = "scaffold"
 Docker = Callable[..., str]
 
-ROLES = (ROOT / "backup/restore/roles.sql").read_text(encoding="utf-8")
 # What a restore does not bring back, on purpose.
 SECURITY = ["audit_events", "event_counts", "sessions", "saml_transactions", "releases", "schema_steps"]
 
@@ -117,7 +117,7 @@ class Stage:
         self.psql(
             "postgres", "REVOKE ALL ON DATABASE postgres FROM PUBLIC; GRANT CONNECT ON DATABASE postgres TO owner"
         )
-        self.psql("postgres", ROLES)
+        self.psql("postgres", ";".join(roles.statements("owner")))
         for role in ("restore_admin", "restore_loader"):
             self.psql("postgres", f"ALTER ROLE {role} PASSWORD {quoted(PASSWORDS[role])}")
         self.docker(
@@ -359,7 +359,7 @@ def stage(
             **{"web-1": ["python", "/tests/visitor.py", ours.url("app_a").replace("+psycopg", ""), "/board/web-1.seen"]}
         )
         ours.background(COORDINATOR, "/tests/board.py", "/board")
-        ours.background(LOADER, "/tests/scripted.py", "/spool", RESTORE_LOADER_URL=ours.url("restore_loader"))
+        ours.background(LOADER, "-m", "restore", "loader", RESTORE_LOADER_URL=ours.url("restore_loader"))
         until(ours.app_runs, "answer to the app")
         yield ours
     finally:

@@ -170,9 +170,10 @@ def test_the_new_database_has_the_old_ones_owners_rights_and_settings(stage: Any
         UNION ALL SELECT proname || ' ' || proowner::regrole FROM pg_proc WHERE pronamespace = 'public'::regnamespace
         UNION ALL SELECT nspname || ' ' || nspowner::regrole || ' ' || nspacl::text FROM pg_namespace
             WHERE nspname = 'public'
-        UNION ALL SELECT defaclobjtype || ' ' || defaclacl::text FROM pg_default_acl
-        UNION ALL SELECT datdba::regrole || ' ' || datacl::text || ' ' || datconnlimit || ' ' || datcollate || ' '
-            || datlocprovider || ' ' || coalesce(datlocale, '') FROM pg_database WHERE datname = current_database()
+        UNION ALL SELECT defaclobjtype::text || ' ' || defaclacl::text FROM pg_default_acl
+        UNION ALL SELECT datdba::regrole || ' ' || datacl::text || ' ' || datconnlimit || ' ' || datcollate
+            || ' ' || datlocprovider::text || ' ' || coalesce(datlocale, '') FROM pg_database
+            WHERE datname = current_database()
         UNION ALL SELECT unnest(setconfig) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
             WHERE datname = current_database()) rows"""
     stage.psql("scaffold", "REVOKE UPDATE ON goods FROM app; GRANT SELECT (word) ON marker TO restore_loader")
