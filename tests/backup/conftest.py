@@ -196,12 +196,11 @@ def stage(
     docker("network", "create", "--internal", "--label", database.label, network)
     database.create("--network", network, "--network-alias", "database", "--memory", "3g")
     database.wait_ready()
-    database.roles(roles_document())
+    database.roles(roles_document(backup_ro=PASSWORD))
     ours = Stage(docker, backup_image, database, network, root)
     ours.sql(
-        'CREATE ROLE "Odd; Röle"; CREATE ROLE backup_ro LOGIN BYPASSRLS IN ROLE pg_read_all_data PASSWORD '
-        f"""'{PASSWORD.replace("'", "''")}'; ALTER ROLE backup_ro SET lo_compat_privileges = on;
-        ALTER ROLE backup_ro SET datestyle = 'German'; ALTER ROLE backup_ro SET extra_float_digits = -3""",
+        """CREATE ROLE "Odd; Röle"; ALTER ROLE backup_ro SET datestyle = 'German';
+        ALTER ROLE backup_ro SET extra_float_digits = -3""",
         "postgres",
     )
     ours.start()
