@@ -19,7 +19,9 @@ SECONDS = 10.0
 # A server that sends a byte now and then would otherwise hold up the next run.
 WHOLE_SECONDS = 20.0
 PINGS = {"start": "/start", "success": "", "failure": "/fail", "overdue": "/fail"}
-MAILED = ("failure", "overdue", "recovered", "drill-failure")
+MAILED = (
+    "failure", "overdue", "recovered", "drill-failure", "restore-done", "restore-rejected", "restore-failed",
+)  # fmt: skip
 
 
 class Channels(NamedTuple):
@@ -109,7 +111,7 @@ def within(what: str, where: SplitResult, act: Callable[[], None]) -> None:
     thread.start()
     thread.join(WHOLE_SECONDS)
     if trouble:
-        line.say("warning", f"{what} to {where.hostname}: {trouble[0]}; the backup is none the worse")
+        line.say("warning", f"{what} to {where.hostname}: {trouble[0]}; the {line.LOGGER} is none the worse")
 
 
 class RefusedError(ValueError):
@@ -140,7 +142,8 @@ def mail(channels: Channels, where: SplitResult, event: Event) -> None:
     """Send mail, over TLS from the start or by STARTTLS; a password never goes over anything else."""
     message = EmailMessage()
     database = event.fields.get("database", "")
-    message["Subject"] = f"Backup of {database}: {event.name}" if database else f"Backup: {event.name}"
+    what = line.LOGGER.capitalize()
+    message["Subject"] = f"{what} of {database}: {event.name}" if database else f"{what}: {event.name}"
     message["From"], message["To"] = channels.sender, ", ".join(channels.recipients)
     message.set_content("".join(f"{key}: {value}\n" for key, value in event.fields.items()))
     context = ssl.create_default_context()

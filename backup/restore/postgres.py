@@ -292,6 +292,18 @@ def recheck(context: Context, job: Job) -> dict[str, Any]:
     return {"live_head": known.head, "serving": known.serving, "upgrade": fitting(str(job.data.get("head", "")), known)}
 
 
+def shut(context: Context, job: Job) -> dict[str, Any]:
+    """Shut the live database before anything is loaded."""
+    del job
+    live = admin(context).database
+    with databases.session(admin(context)) as server:
+        found = databases.about(server, [live]).get(live)
+        if found is not None:
+            databases.let_in(server, live, False)
+            databases.empty(server, found.oid)
+    return {}
+
+
 class Rehearsed(Exception):  # noqa: N818 - it is no error: it takes a rehearsal back
     """Ends a transaction that only tried whether it could be done."""
 

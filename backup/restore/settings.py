@@ -94,7 +94,6 @@ def read(environ: Mapping[str, str]) -> Settings:
             "RESTORE_LOADER_URL: not set, wanted the URL of role restore_loader, as whom everything is done in a "
             "database that came from a file"
         )
-    public = setting.read("BACKUP_VERIFY_KEYS", environ)
     identity = environ.get("BACKUP_AGE_IDENTITY_FILE")
     chosen = Settings(
         watch=watch,
@@ -127,7 +126,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         extensions=setting.words("RESTORE_EXTENSIONS", environ),
         smoke=setting.read("RESTORE_SMOKE_SQL", environ) or "",
         factors=choice("RESTORE_FACTORS", ("keep", "renew-when-unreadable", "renew"), environ),
-        keys=manifest.public_keys(public, "BACKUP_VERIFY_KEYS") if public else (),
+        keys=known_keys(environ),
         identity=Path(identity) if identity else None,
         backups=folder("BACKUP_DIR", "/backups", environ),
         metrics=optional("RESTORE_METRICS_FILE", environ),
@@ -135,6 +134,14 @@ def read(environ: Mapping[str, str]) -> Settings:
     if chosen.trust == "signed" and not chosen.keys:
         raise StopError("BACKUP_VERIFY_KEYS: not set, wanted with RESTORE_TRUST=signed the public keys of who signs")
     return chosen
+
+
+def known_keys(environ: Mapping[str, str]) -> tuple[Ed25519PublicKey, ...]:
+    """Return the keys that manifests are known by; where the one that signs is at hand, its public half is one."""
+    public, private = (setting.read(name, environ) for name in ("BACKUP_VERIFY_KEYS", "BACKUP_SIGNING_KEY"))
+    named = manifest.public_keys(public, "BACKUP_VERIFY_KEYS") if public else ()
+    signing = manifest.private_key(private, "BACKUP_SIGNING_KEY") if private else None
+    return (*named, *((signing.public_key(),) if signing else ()))
 
 
 def folder(name: str, default: str, environ: Mapping[str, str]) -> Path:

@@ -225,6 +225,11 @@ def nonempty(path: Path) -> bool:
         return False
 
 
+def shut(context: Context, job: Job) -> dict[str, Any]:
+    """See that nobody has the live file open before anything is loaded."""
+    return fence(context, job)
+
+
 def recheck(context: Context, job: Job) -> dict[str, Any]:
     """Return nothing: no migration runs beside a restore of a file whose users are stopped."""
     del context, job

@@ -164,7 +164,12 @@ def origin(found: manifest.Manifest, _stored: manifest.StoredFile) -> dict[str, 
 
 def stop(context: Context, job: Job) -> Mapping[str, Any]:
     """Stop what runs, when nothing has changed about what the file was compared with."""
-    found: Mapping[str, Any] = engine(context).recheck(context, job) if job.order != "stop-first" else {}
+    if job.order == "stop-first":
+        stops.stop(context, job)
+        # Nobody writes from here on: whatever starts the app meanwhile finds the door shut.
+        shut: Mapping[str, Any] = engine(context).shut(context, job)
+        return shut
+    found: Mapping[str, Any] = engine(context).recheck(context, job)
     return {**found, **stops.stop(context, job)}
 
 

@@ -31,6 +31,7 @@ WAIT_SECONDS = 2.0
 HELD_SECONDS = 30.0
 TOLD_SECONDS = 600.0
 MOST_CLAIMS = 5
+MEASURE_SECONDS = 60.0
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Watch:
     waiting: dict[str, Waiting] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
     status: str = "idle"
+    measured: tuple[object, ...] = ()
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
@@ -295,12 +297,22 @@ def show(service: Watch, fields: Mapping[str, Any]) -> None:
         told["job"] = about(job, fields)
     service.state.write(status, told)
     if context.chosen.metrics is not None and not fields:
-        receipts = receipt.read(context.chosen.folder("receipts"))
-        text = measures.render(receipts, status, len(service.waiting), len(kept.of(context.journal.records)))
-        try:
-            metrics.write(context.chosen.metrics, text)
-        except OSError as error:
-            line.say("warning", f"{context.chosen.metrics}: cannot be written: {error.strerror}")
+        measure(service, context.chosen.metrics, status)
+
+
+def measure(service: Watch, path: Path, status: str) -> None:
+    """Write the metrics where something about them has changed, and now and then where nothing has."""
+    context = service.context
+    now = (status, len(service.waiting), len(context.journal.records), int(time.monotonic() // MEASURE_SECONDS))
+    if now == service.measured:
+        return
+    service.measured = now
+    receipts = receipt.read(context.chosen.folder("receipts"))
+    there = kept.of(context.journal.records)
+    try:
+        metrics.write(path, measures.render(receipts, status, len(service.waiting), len(there)))
+    except OSError as error:
+        line.say("warning", f"{path}: cannot be written: {error.strerror}")
 
 
 def about(job: Job, fields: Mapping[str, Any]) -> dict[str, Any]:

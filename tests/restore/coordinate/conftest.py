@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -36,7 +37,15 @@ LIVE = "scaffold"
 Docker = Callable[..., str]
 
 # What a restore does not bring back, on purpose.
-SECURITY = ["audit_events", "event_counts", "sessions", "saml_transactions", "releases", "schema_steps"]
+SECURITY = [
+    "audit_events",
+    "event_counts",
+    "sessions",
+    "saml_transactions",
+    "releases",
+    "schema_steps",
+    "consumed_messages",
+]
 
 
 class Done:
@@ -221,7 +230,8 @@ class Stage:
 
     def background(self, user: int, *command: str, **environ: str) -> None:
         """Start something in the container that goes on."""
-        given = [word for name, value in environ.items() for word in ("-e", f"{name}={value}")]
+        settings = {**compiled(user), **environ}
+        given = [word for name, value in settings.items() for word in ("-e", f"{name}={value}")]
         self.docker("exec", "-d", "-u", f"{user}:{GROUP}", *given, self.name, "python", *command)
 
     def units(self, **commands: list[str]) -> None:
@@ -240,6 +250,7 @@ class Stage:
         """The command that runs the service in the container; an empty value takes a setting away."""
         settings = {**self.environ, **environ}
         given = [word for name, value in settings.items() if value for word in ("-e", f"{name}={value}")]
+        given += [word for name, value in compiled(COORDINATOR).items() for word in ("-e", f"{name}={value}")]
         return ["docker", "exec", *given, self.name, "python", "-m", "restore", *arguments]
 
     def run(self, *arguments: str, **environ: str) -> Done:
@@ -252,6 +263,46 @@ class Stage:
     def drain(self, **environ: str) -> Done:
         """Run the coordinator until the queue is empty."""
         return self.run("watch", "--once", **environ)
+
+    def processes(self, *words: str) -> list[tuple[int, str]]:
+        """The container's processes with these words in their command lines: the host's number, and the state."""
+        rows = self.docker("top", self.name, "-eo", "pid,stat,args").splitlines()[1:]
+        split = [row.split(None, 2) for row in rows]
+        return [(int(pid), state) for pid, state, args in split if all(word in args for word in words)]
+
+    def stopped(self) -> bool:
+        """Whether the coordinator has stopped at a point."""
+        return any("T" in state for _, state in self.processes("-m restore watch"))
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        for pid, _ in self.processes("-m restore watch"):
+            os.kill(pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        """Tell the coordinator to end."""
+        for pid, _ in self.processes("-m restore watch"):
+            os.kill(pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the coordinator."""
+        for pid, _ in self.processes("-m restore watch"):
+            os.kill(pid, signal.SIGKILL)
+
+    def crash(self) -> None:
+        """Kill one of the server's processes, upon which it ends all sessions and recovers as after a power cut."""
+        rows = self.docker("top", self.server, "-eo", "pid,args").splitlines()[1:]
+        for row in rows:
+            pid, _, args = row.strip().partition(" ")
+            if "checkpointer" in args:
+                os.kill(int(pid), signal.SIGKILL)
+
+    def state(self) -> dict[str, Any]:
+        """What the state file says."""
+        with contextlib.suppress(OSError, ValueError):
+            found: dict[str, Any] = json.loads((self.root / "restore/state.json").read_bytes())
+            return found
+        return {"status": ""}
 
     def receipts(self) -> list[dict[str, Any]]:
         """The receipts, newest first."""
@@ -308,6 +359,11 @@ class Stage:
         for name in (self.name, self.server):
             self.docker("rm", "-fv", name, check=False)
         self.docker("network", "rm", self.network, check=False)
+
+
+def compiled(user: int) -> dict[str, str]:
+    """What lets Python keep what it has compiled, as the image forbids: a start costs half of it otherwise."""
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"/tmp/{user}"}
 
 
 def content(session: psycopg.Connection[Any]) -> str:
