@@ -19,6 +19,7 @@ USER = 10003
 DATABASE = "scaffold"
 OWNER = "owner"
 BACKUP = "backup_ro"
+RESTORE_ADMIN, RESTORE_LOADER = "restore_admin", "restore_loader"
 SOCKET = Volume("database-socket")
 SOCKET_MOUNT = Mount(SOCKET.name, "/run/postgresql")
 STOP_SECONDS = 30
@@ -57,6 +58,8 @@ def roles(settings: Settings, secrets: Secrets) -> Job:
     passwords: dict[str, Secret] = {
         OWNER: secrets.owner_password,
         BACKUP: secrets.backup_password,
+        RESTORE_ADMIN: secrets.restore_admin_password,
+        RESTORE_LOADER: secrets.restore_loader_password,
         **secrets.app_passwords,
     }
     names = list(passwords)
@@ -83,7 +86,14 @@ def roles_document(passwords: Mapping[str, str]) -> str:
     """Return the roles with their passwords as the roles job reads them."""
     logins = {name: {"name": name, "password": password} for name, password in passwords.items()}
     owner, backup = logins.pop(OWNER), logins.pop(BACKUP)
-    document = {"database": DATABASE, "owner": owner, "app": list(logins.values()), "backup": backup}
+    restore = {"admin": logins.pop(RESTORE_ADMIN), "loader": logins.pop(RESTORE_LOADER)}
+    document = {
+        "database": DATABASE,
+        "owner": owner,
+        "app": list(logins.values()),
+        "backup": backup,
+        "restore": restore,
+    }
     return json.dumps(document, sort_keys=True)
 
 

@@ -61,6 +61,7 @@ class Mount:
 
     volume: str
     path: str
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,10 @@ class Published:
 
 @dataclass(frozen=True)
 class Workload:
-    """What a service and a job have in common: an image with its settings, files, mounts and limits."""
+    """What a service and a job have in common: an image with its settings, files, mounts and limits.
+
+    Its group is that of its user's own number, unless it shares volumes with others by another.
+    """
 
     image: Image
     user: int
@@ -117,13 +121,32 @@ class Workload:
     mounts: tuple[Mount, ...] = ()
     command: tuple[str, ...] = ()
     egress: tuple[Egress, ...] = ()
+    shared_group: int = 0
+
+    @property
+    def group(self) -> int:
+        """The group that it runs as, and that its volumes belong to."""
+        return self.shared_group or self.user
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a service may look at, stop and start: services of the system, and on one machine other containers.
+
+    It may also run the release's `migrations`, a job, once more; and nothing else.
+    """
+
+    services: tuple[str, ...]
+    containers: tuple[str, ...] = ()
+    migrations: str = ""
 
 
 @dataclass(frozen=True)
 class Service:
     """Something that keeps running. With `release` a new one stands beside the old; `update` hands it files live.
 
-    A `port` of 0 is none: nobody calls it.
+    A `port` of 0 is none: nobody calls it. `beside` shares that service's host, where their volumes are. With
+    `controls` it may stop and start others.
 
     With `max_replicas` above `replicas` the load decides how many run in between. `flag` is a file below one of its
     mounts that a verb changes while it runs, that every instance sees, and that no update touches.
@@ -142,6 +165,8 @@ class Service:
     update: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     flag: str = ""
+    beside: str = ""
+    controls: Control | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a flag that no volume would keep."""

@@ -71,6 +71,8 @@ class Secrets:
     app_slot: str
     backup_password: Secret
     backup_signing_key: Secret
+    restore_admin_password: Secret
+    restore_loader_password: Secret
     saml_pairs: Pairs | None = None
 
 
@@ -86,6 +88,8 @@ def of(settings: Settings) -> Secrets:
         },
         app_slot=active_slot(version),
         backup_password=generated("database-backup", 1, PASSWORD_LENGTH),
+        restore_admin_password=generated("database-restore-admin", 1, PASSWORD_LENGTH),
+        restore_loader_password=generated("database-restore-loader", 1, PASSWORD_LENGTH),
         backup_signing_key=signing_key(generated("backup-signing", 1, KEY_LENGTH)),
         saml_pairs=saml_pairs(settings),
     )

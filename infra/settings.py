@@ -39,6 +39,8 @@ SECRETS = frozenset(
         "imageRegistryPassword",
         "metricsToken",
         "releaseKey",
+        "restoreAdminUrl",
+        "restoreLoaderUrl",
         "samlSpPrivateKey",
         "samlSpPrivateKeyOld",
         "secretKey",
@@ -49,7 +51,7 @@ SECRETS = frozenset(
 """Settings that are set with --secret; Pulumi's own mark for them allows no default, so each would have to be set."""
 
 ONLY_ON = {
-    "docker": frozenset({"backupFolder", "gatewayAddress", "gatewayPort"}),
+    "docker": frozenset({"backupFolder", "gatewayAddress", "gatewayPort", "restoreFolder"}),
     "kubernetes": frozenset(
         {
             "backupStorage",
@@ -66,6 +68,7 @@ ONLY_ON = {
             "maxReplicas",
             "nodePort",
             "pitrStorage",
+            "restoreStorage",
             "serviceType",
             "storageClass",
             "tlsCertificate",
@@ -220,6 +223,29 @@ class Backups:
 
 
 @dataclass(frozen=True)
+class Restores:
+    """What a restore stops and starts, how it goes, and where its queue is; storage in GiB, memory in MiB."""
+
+    enabled: bool
+    stop: tuple[str, ...]
+    start: tuple[str, ...]
+    order: str
+    trust: str
+    poll_interval: int
+    stop_timeout: int
+    stop_wait: int
+    start_wait: int
+    keep_previous: int
+    extensions: tuple[str, ...]
+    folder: str
+    storage: int
+    memory: int
+    cpus: str
+    admin_url: ConfiguredSecret | None
+    loader_url: ConfiguredSecret | None
+
+
+@dataclass(frozen=True)
 class KubernetesSettings:
     """What only a stack on Kubernetes can set; storage in GiB."""
 
@@ -278,6 +304,7 @@ class Settings:
     generations: Generations
     pitr: Pitr
     backups: Backups
+    restores: Restores
     secret_key: ConfiguredSecret | None
     secret_key_version: int
     maintenance_message: str
@@ -367,6 +394,7 @@ def read(given: Mapping[str, str]) -> Settings:
         generations=reader.generations(),
         pitr=reader.pitr(),
         backups=reader.backups(),
+        restores=reader.restores(),
         secret_key=reader.secret("secretKey", values.long_secret),
         secret_key_version=reader.whole("secretKeyVersion", 1, 1000000),
         maintenance_message=reader.text("maintenanceMessage"),
@@ -588,6 +616,38 @@ class Reader:
             )
         return found
 
+    def restores(self) -> Restores:
+        """Return what a restore stops and starts, how it goes, and where its queue is."""
+        found = Restores(
+            enabled=self.truth("restores"),
+            stop=self.each("restoreStopContainers", values.container_name),
+            start=self.each("restoreStartContainers", values.container_name),
+            order=self.one_of("restoreOrder", "load-first", "stop-first"),
+            trust=self.one_of("restoreTrust", "any", "signed"),
+            poll_interval=self.whole("restorePollInterval", 1, 3600),
+            stop_timeout=self.whole("restoreStopTimeout", 1, 3600),
+            stop_wait=self.whole("restoreStopWaitSeconds", 0, 3600),
+            start_wait=self.whole("restoreStartWaitSeconds", 0, 3600),
+            keep_previous=self.whole("restoreKeepPrevious", 1, 100),
+            extensions=self.each("restoreExtensions", values.extension),
+            folder=self.checked("restoreFolder", values.folder_or_nothing),
+            storage=self.whole("restoreStorage", 1, 65536),
+            memory=self.whole("restoreMemory", 256, 1048576),
+            cpus=self.checked("restoreCpus", values.processors),
+            admin_url=self.secret("restoreAdminUrl", values.database_url),
+            loader_url=self.secret("restoreLoaderUrl", values.database_url),
+        )
+        urls = {key: bool(self.text(key)) for key in ("restoreAdminUrl", "restoreLoaderUrl")}
+        for key in [key for key, there in urls.items() if not there and any(urls.values())]:
+            self.problems.append(f"{key}: not set, though the other one is; they go together. Set it: {setting(key)}")
+        if any(urls.values()) and not self.text("databaseUrl"):
+            given = next(key for key, there in urls.items() if there)
+            self.problems.append(
+                f"{given}: set without databaseUrl: this stack's own database has roles for restores. "
+                f"Remove it: pulumi config rm {given}"
+            )
+        return found
+
     def bucket(self) -> Bucket | None:
         """Return the bucket that backups are copied to, or None; name and key go together."""
         name = self.checked("backupS3Bucket", values.bucket_or_nothing)
@@ -756,6 +816,10 @@ class Reader:
             self.problem("serviceType", "NodePort, since nodePort is set", own.service_type)
         if own.node_port and not 30000 <= own.node_port <= 32767:
             self.problem("nodePort", "0 for one that the cluster chooses, or 30000 to 32767", own.node_port)
+        for key in ("restoreStopContainers", "restoreStartContainers"):
+            strangers = [name for name in self.raw(key) if name != "web"]
+            if strangers:
+                self.problem(key, "names of the stack's services that may be stopped, which is web", strangers)
         for key in ("tlsCertificate", "tlsIssuer"):
             if self.text(key) and not own.ingress_class:
                 self.problems.append(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from infra import archive, backup, bundle, database, gateway, images, pin, release, secrets, steps, web
+from infra import archive, backup, bundle, database, gateway, images, pin, release, restore, secrets, steps, web
 from infra.bundle import Bundle, Kept
 from infra.model import Route, System
 from infra.origin import NOWHERE, Origin
@@ -27,7 +27,8 @@ def describe(
     release_id = release.id_of([made.serve, made.migrate], images.tag(PROGRAM, {}))
     managed = settings.managed_database
     backups = [backup.service(settings, kept)] if settings.backups.enabled else []
-    callers = (web.NAME, web.MIGRATE, *(each.name for each in backups))
+    restores = restore.services(settings, kept)
+    callers = (web.NAME, web.MIGRATE, *(each.name for each in (*backups, *restores)))
     own_database = [] if managed else [database.service(settings, reachable_from=callers)]
     before_migration = database.check(settings, managed) if managed else database.roles(settings, kept)
     described = System(
@@ -39,6 +40,7 @@ def describe(
             *own_database,
             web.service(settings, made, release_id, reachable_from=(gateway.NAME,)),
             *backups,
+            *restores,
         ),
         jobs=(
             *(() if managed else archive.restores(settings, database.DATABASE, database.USER, database.NAME)),
@@ -49,6 +51,7 @@ def describe(
             gateway.STATE,
             *(() if managed else (*archive.volumes(settings), database.SOCKET)),
             *backup.volumes(settings),
+            *restore.volumes(settings),
         ),
         route=Route(
             service=web.NAME,

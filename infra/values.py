@@ -286,6 +286,20 @@ def database_restore_or_nothing(value: str) -> str:
     return value
 
 
+def container_name(value: str) -> str:
+    """Check the name of a container, or of one of the stack's services."""
+    if not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}", value):
+        raise ValueError("the name of a container, or web for whatever release runs")
+    return value
+
+
+def extension(value: str) -> str:
+    """Check the name of an extension of PostgreSQL."""
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", value):
+        raise ValueError("the name of an extension of PostgreSQL, such as pg_trgm")
+    return value
+
+
 def folder_or_nothing(value: str) -> str:
     """Check a folder of the machine, or nothing."""
     if value and (not re.fullmatch(r"(/[A-Za-z0-9._@+-]+)+", value) or "/.." in value or "/./" in value):

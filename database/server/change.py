@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from server import scram, sql
 from server.access import SUPERUSER
-from server.wanted import GROUP, RECORDS, Login, Wanted
+from server.wanted import GROUP, RECORDS, Login, Restore, Wanted
 
 OWNER_CONNECTIONS = 10
 RESERVED = "pg_use_reserved_connections"
@@ -22,6 +22,9 @@ BACKUP_CONNECTIONS = 5
 # The dump reads whatever there is, and large objects have no right that a role could be given once for all of them.
 BACKUP_SETTINGS = {"lo_compat_privileges": "on", "default_transaction_read_only": "on"}
 BACKUP_POWERS = frozenset({"bypassrls"})
+RESTORE_CONNECTIONS = 10
+RESTORE_POWERS = frozenset({"createdb"})
+ENDS_SESSIONS = "pg_signal_backend"
 READS_EVERYTHING = "pg_read_all_data"
 POWERS = ("super", "createdb", "createrole", "replication", "bypassrls")
 POWER_WORDS = {"super": "SUPERUSER", **{power: power.upper() for power in POWERS[1:]}}
@@ -169,6 +172,8 @@ def cluster(state: State, wanted: Wanted) -> list[Change]:
         )
         only_reads = frozenset({READS_EVERYTHING})
         changes += memberships(wanted.backup.name, state["memberships"], only_reads, only=True)
+    if wanted.restore:
+        changes += restore(wanted.restore, wanted.owner.name, state)
     # The app may fill the server; the slots kept back let a migration in all the same.
     changes += memberships(wanted.owner.name, state["memberships"], frozenset({RESERVED}), only=False)
     changes += memberships(GROUP, state["memberships"], frozenset(), only=True)
@@ -177,11 +182,28 @@ def cluster(state: State, wanted: Wanted) -> list[Change]:
     return changes
 
 
+def restore(wanted: Restore, owner: str, state: State) -> list[Change]:
+    """Return what makes the roles of restores as wanted.
+
+    The admin makes, renames and drops databases (CREATEDB, and a member of their owner), hands over what the loader
+    made (a member of it), and ends other roles' sessions. The loader may do nothing but log in.
+    """
+    admin, loader = wanted
+    changes = role(loader.name, state["roles"], login=loader, limit=RESTORE_CONNECTIONS, settings={})
+    changes += memberships(loader.name, state["memberships"], frozenset(), only=True)
+    changes += role(
+        admin.name, state["roles"], login=admin, limit=RESTORE_CONNECTIONS, settings={}, powers=RESTORE_POWERS
+    )
+    groups = frozenset({owner, loader.name, ENDS_SESSIONS, RESERVED})
+    return changes + memberships(admin.name, state["memberships"], groups, only=True)
+
+
 def databases(state: State, wanted: Wanted) -> list[Change]:
     """Return what makes the database, and who may connect to each one."""
     changes = []
     logins: dict[str, Iterable[str]] = {login.name: () for login in wanted.app}
     backup: dict[str, Iterable[str]] = {wanted.backup.name: ()} if wanted.backup else {}
+    restores: dict[str, Iterable[str]] = {login.name: () for login in wanted.restore or ()}
     owner, name = wanted.owner.name, sql.name(wanted.database)
     current = state["databases"].get(wanted.database)
     # A database that does not exist yet will have what PostgreSQL gives every new one.
@@ -198,12 +220,14 @@ def databases(state: State, wanted: Wanted) -> list[Change]:
         if current["owner"] != owner:
             message = f"gave database {wanted.database} to {owner}"
             changes.append(Change(message, f"ALTER DATABASE {name} OWNER TO {sql.name(owner)}"))
-    those = {PUBLIC: (), GROUP: ("CONNECT",), **logins, **dict.fromkeys(backup, ("CONNECT",))}
+    those = {PUBLIC: (), GROUP: ("CONNECT",), **logins, **dict.fromkeys(backup, ("CONNECT",)), **restores}
     changes += rights(f"DATABASE {name}", f"database {wanted.database}", acl, those)
     # Advisory locks are per database: migrations and restores lock in this one, whichever database they are about.
-    locks = {PUBLIC: (), GROUP: (), owner: ("CONNECT",), **logins, **backup}
+    locks = {PUBLIC: (), GROUP: (), owner: ("CONNECT",), **logins, **backup, **restores}
+    if wanted.restore:
+        locks[wanted.restore.admin.name] = ("CONNECT",)
     changes += rights(f"DATABASE {SUPERUSER}", f"database {SUPERUSER}", state["databases"][SUPERUSER]["acl"], locks)
-    template = {PUBLIC: (), GROUP: (), **logins, **backup}
+    template = {PUBLIC: (), GROUP: (), **logins, **backup, **restores}
     changes += rights("DATABASE template1", "database template1", state["databases"]["template1"]["acl"], template)
     return changes
 

@@ -28,18 +28,26 @@ class Login(NamedTuple):
         return f"Login({self.name!r})"
 
 
+class Restore(NamedTuple):
+    """The roles of restores: one makes and renames databases, one loads into what it is given."""
+
+    admin: Login
+    loader: Login
+
+
 class Wanted(NamedTuple):
-    """The database, its owner, the app's login roles, and the role that reads everything for backups, if any."""
+    """The database, its owner, the app's login roles, and, if any, those that back everything up and restore it."""
 
     database: str
     owner: Login
     app: tuple[Login, ...]
     backup: Login | None = None
+    restore: Restore | None = None
 
     @property
     def logins(self) -> tuple[Login, ...]:
         """Every role that logs in."""
-        return (self.owner, *self.app, *((self.backup,) if self.backup else ()))
+        return (self.owner, *self.app, *((self.backup,) if self.backup else ()), *(self.restore or ()))
 
 
 def read(path: Path) -> Wanted:
@@ -61,7 +69,7 @@ def parse(text: str) -> Wanted:
         document = json.loads(text)
     except ValueError:
         raise ValueError("this is not JSON. Write the file again") from None
-    top = fields(document, "roles.json", ("database", "owner", "app"), ("backup",))
+    top = fields(document, "roles.json", ("database", "owner", "app"), ("backup", "restore"))
     if not isinstance(top["app"], list) or not top["app"]:
         raise ValueError('app: wanted a list of {"name", "password"}, with at least one of them')
     wanted = Wanted(
@@ -69,6 +77,7 @@ def parse(text: str) -> Wanted:
         owner=login(top["owner"], "owner"),
         app=tuple(login(item, f"app[{index}]") for index, item in enumerate(top["app"])),
         backup=login(top["backup"], "backup") if "backup" in top else None,
+        restore=restore(top["restore"]) if "restore" in top else None,
     )
     names = [role.name for role in wanted.logins]
     for name in names:
@@ -96,6 +105,12 @@ def named(value: object, place: str) -> str:
             f"{place}: the name {value!r} is taken: choose one that is not PostgreSQL's or the group's own"
         )
     return value
+
+
+def restore(value: object) -> Restore:
+    """Return the roles of restores."""
+    both = fields(value, "restore", ("admin", "loader"))
+    return Restore(login(both["admin"], "restore.admin"), login(both["loader"], "restore.loader"))
 
 
 def login(value: object, place: str) -> Login:

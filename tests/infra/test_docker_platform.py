@@ -30,6 +30,11 @@ def test_the_system_runs_as_these_containers_networks_and_volumes(run_program: R
         "database-roles",
         "db-backup",
         "db-backup-files",
+        "db-restore",
+        "db-restore-files",
+        "db-restore-gate",
+        "db-restore-loader",
+        "db-restore-loader-files",
         "migrate",
         "record",
         "web-files",
@@ -60,7 +65,7 @@ def test_only_the_gateway_publishes_a_port_and_only_its_network_is_not_internal(
 
 def test_every_container_is_hardened(run_program: RunProgram) -> None:
     containers = run_program({"replicas": "2"}).of(CONTAINER)
-    assert len(containers) == 12
+    assert len(containers) == 17
     for name, inputs in containers.items():
         job = inputs["mustRun"] is False
         assert inputs["capabilities"]["drops"] == ["ALL"], name
@@ -71,7 +76,7 @@ def test_every_container_is_hardened(run_program: RunProgram) -> None:
             assert inputs["readOnly"], name
             assert inputs["healthcheck"]["tests"][0] == "CMD", name
             assert inputs["logOpts"] == {"max-size": "10m", "max-file": "5"}, name
-        if not name.startswith(("web-files", "db-backup-files")):
+        if "-files-" not in name and not name.endswith("-gate"):
             assert int(inputs["user"].split(":")[0]) > 10000, name
 
 
@@ -89,6 +94,11 @@ def test_each_container_joins_just_the_networks_of_its_declared_edges(run_progra
         "database-roles": set(),
         "db-backup": {"to-database"},
         "db-backup-files": set(),
+        "db-restore": {"to-database"},
+        "db-restore-files": set(),
+        "db-restore-gate": set(),
+        "db-restore-loader": {"to-database"},
+        "db-restore-loader-files": set(),
         "migrate": {"to-database"},
         "record": {"to-database"},
         "web-files": set(),
@@ -109,7 +119,7 @@ def test_no_secret_is_in_an_environment_a_command_or_a_label(run_program: RunPro
         looked_at += 1
         for secret in known:
             assert secret not in open_text
-    assert looked_at == 11
+    assert looked_at == 16
 
 
 def test_a_secret_in_clear_text_is_refused(run_program: RunProgram) -> None:
@@ -155,7 +165,7 @@ def test_a_release_setting_leaves_the_gateways_container_as_it_is(run_program: R
 def test_no_container_has_an_entrypoint_of_its_own(run_program: RunProgram) -> None:
     # With one, the provider takes a container whose start failed for done.
     containers = run_program().of(CONTAINER)
-    assert len(containers) == 11
+    assert len(containers) == 16
     assert [name for name, inputs in containers.items() if inputs.get("entrypoints")] == []
 
 

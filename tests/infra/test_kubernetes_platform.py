@@ -74,10 +74,10 @@ def revealed(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def test_the_system_runs_as_these_objects(run_program: RunProgram, on_kubernetes: Given) -> None:
     declared = run_program(on_kubernetes)
-    assert set(declared.objects("Deployment")) == {"gateway", "web"}
-    assert set(declared.objects("StatefulSet")) == {"database", "db-backup"}
+    assert set(declared.objects("Deployment")) == {"gateway", "migrate-for-restore", "web"}
+    assert set(declared.objects("StatefulSet")) == {"database", "db-backup", "db-restore", "db-restore-loader"}
     assert {name.partition("-")[0] for name in declared.objects("Job")} == {"database", "migrate", "record"}
-    assert set(declared.objects("PersistentVolumeClaim")) == {"claim-backups", "claim-database"}
+    assert set(declared.objects("PersistentVolumeClaim")) == {"claim-backups", "claim-database", "claim-restore"}
     assert set(declared.of(PUSHED)) == {"image-app", "image-backup", "image-database", "image-gateway"}
     objects = every_object(declared)
     assert len(objects) > 25
@@ -92,22 +92,26 @@ def test_the_namespace_takes_restricted_pods_alone(run_program: RunProgram, on_k
 
 def test_every_pod_is_hardened(run_program: RunProgram, on_kubernetes: Given) -> None:
     found = templates(run_program(on_kubernetes))
-    assert set(found) == {"gateway", "web", "database", "database-roles", "db-backup", "migrate", "record"}
+    assert set(found) == {
+        "gateway", "web", "database", "database-roles", "db-backup", "db-restore", "db-restore-loader", "migrate",
+        "migrate-for-restore", "record",
+    }  # fmt: skip
     for name, template in found.items():
         spec = template["spec"]
         (only,) = spec["containers"]
         security = spec["securityContext"]
         assert security["runAsNonRoot"], name
-        assert security["runAsUser"] == security["runAsGroup"] == security["fsGroup"] > 10000, name
+        assert security["runAsUser"] > 10000, name
+        assert security["runAsGroup"] == security["fsGroup"] > 10000, name
         assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert only["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
         }, name
-        assert spec["automountServiceAccountToken"] is False, name
+        assert spec["automountServiceAccountToken"] is (name == "db-restore"), name
         assert spec["enableServiceLinks"] is False, name
-        assert spec["serviceAccountName"] == {"record": "migrate"}.get(name, name)
+        assert spec["serviceAccountName"] == {"record": "migrate", "migrate-for-restore": "migrate"}.get(name, name)
         for resource in ("cpu", "memory", "ephemeral-storage"):
             assert only["resources"]["limits"][resource], name
             assert only["resources"]["requests"][resource], name
@@ -479,8 +483,8 @@ def test_an_unchanged_update_asks_once_for_each_workload(
     run_program: RunProgram, on_kubernetes: Given, api: ApiServer
 ) -> None:
     run_program(on_kubernetes)
-    # Which cluster, whose namespace, which processors; each workload; and the release, through the gateway.
-    assert len(api.asked) == 3 + 7 + 1, api.asked
+    # Which cluster, whose namespace, which processors, where its API is; each workload; the release, through the gateway.
+    assert len(api.asked) == 4 + 9 + 1, api.asked
 
 
 def test_an_update_ends_once_the_release_answers_through_the_gateway(
@@ -517,7 +521,7 @@ def test_a_preview_waits_for_nothing(run_program: RunProgram, on_kubernetes: Giv
     api.objects[f"{APPS}/statefulsets/database"] = None
     declared = run_program(on_kubernetes, preview=True)
     assert "web" in declared.objects("Deployment")
-    assert len(api.asked) == 3
+    assert len(api.asked) == 4
     assert api.deleted == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from infra.model import Job, Limits, Probe, Service, System
 from infra.platforms.docker.workload import duration
-from infra.platforms.kubernetes import pod, stack
+from infra.platforms.kubernetes import control, pod, stack
 from infra.settings import schema
 from tests.infra.conftest import CONTAINER, NETWORK, VOLUME, Declared, RunProgram
 
@@ -39,11 +39,17 @@ SYSTEMS: dict[str, dict[str, str]] = {
     },
     "managed": {"databaseUrl": URL, "databaseOwnerUrl": URL, "releaseKey": "ab" * 32},
 }  # fmt: skip
-OF_THE_PLATFORM = {"gateway-update", "switch"}
-"""What Docker has besides: the cluster hands over files when a pod starts, and moves traffic by itself."""
+OF_THE_PLATFORM = {"gateway-update", "switch", "db-restore-gate"}
+"""What Docker has besides: the cluster hands over files when a pod starts, moves traffic by itself, and knows roles."""
 
-ELSEWHERE = {"gateway": {"env", "stop_seconds", "files"}}
-"""What a part says differently on each: one gateway of several takes its leave, and finds its peers by name."""
+OF_THE_CLUSTER = {control.MIGRATIONS}
+"""What Kubernetes has besides: on Docker the migrations that have run are a container, which can be started again."""
+API = {("0.0.0.0/0", 443), ("0.0.0.0/0", 6443)}
+"""Where a cluster's API is, for what may stop others; on Docker that is a socket."""
+
+ELSEWHERE = {"gateway": {"env", "stop_seconds", "files"}, "db-restore": {"env"}}
+"""What a part says differently on each: one gateway of several takes its leave, and finds its peers by name; a restore
+asks the gate on one, and the cluster's API on the other."""
 
 Inputs = Mapping[str, Any]
 
@@ -153,7 +159,7 @@ def test_every_service_and_every_job_is_on_both(described: System, on_docker: De
         for kind in ("Deployment", "StatefulSet", "Job")
         for inputs in in_cluster.objects(kind).values()
     }
-    assert set(of_cluster) == names
+    assert set(of_cluster) - OF_THE_CLUSTER == names
     for each in described.declared:
         assert (of_cluster[each.name] == "Job") == isinstance(each, Job)
         assert containers(on_docker, each)[0]["mustRun"] is isinstance(each, Service)
@@ -168,7 +174,7 @@ def test_every_setting_command_user_and_limit_is_on_both(
             environment = dict(entry.split("=", 1) for entry in inputs["envs"])
             assert environment == told(each, f"sha256:{'1' * 64}")
             assert (inputs.get("command") or []) == list(workload.command)
-            assert inputs["user"] == f"{workload.user}:{workload.user}"
+            assert inputs["user"] == f"{workload.user}:{workload.group}"
             assert inputs["memory"] == workload.limits.memory
             assert {row["name"]: row["hard"] for row in inputs["ulimits"]} == {
                 "nofile": workload.limits.open_files,
@@ -319,6 +325,63 @@ def test_a_job_beside_a_service_shares_its_volumes_on_both(
             assert containers(on_docker, each)[0]["networkMode"] == "none"
 
 
+def test_a_service_beside_another_is_on_its_node_and_sees_the_same_files_on_both(
+    described: System, on_docker: Declared, in_cluster: Declared
+) -> None:
+    for each in described.services:
+        if not each.beside:
+            assert "affinity" not in spec(in_cluster, each)
+            continue
+        other = described.service(each.beside)
+        (near,) = spec(in_cluster, each)["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert near["labelSelector"]["matchLabels"] == {stack.NAME: other.name}
+        common = {m.volume for m in each.workload.mounts} & {m.volume for m in other.workload.mounts}
+        assert common
+        for name in common:
+            mine, its = (
+                {
+                    (row["name"], row.get("subPath"))
+                    for row in only(in_cluster, one)["volumeMounts"]
+                    for mount in one.workload.mounts
+                    if mount.volume == name and row["mountPath"] == mount.path
+                }
+                for one in (each, other)
+            )
+            assert mine == its != set()
+            on_one_machine = [
+                {row.get("volumeName") for row in containers(on_docker, one)[0]["volumes"]} for one in (each, other)
+            ]
+            assert f"scaffold-unit-{name}" in on_one_machine[0] & on_one_machine[1]
+
+
+def test_what_may_stop_others_reaches_these_alone_on_both(
+    described: System, on_docker: Declared, in_cluster: Declared
+) -> None:
+    controlling = {each.name: each.controls for each in described.services if each.controls}
+    with_socket = {
+        name
+        for name, inputs in on_docker.of(CONTAINER).items()
+        if any("docker.sock" in str(row.get("hostPath")) for row in inputs.get("volumes") or [])
+    }
+    assert with_socket == {f"{name}-gate" for name in controlling}
+    with_token = {
+        template["spec"]["serviceAccountName"]
+        for kind in ("Deployment", "StatefulSet", "Job")
+        for template in (inputs["spec"]["template"] for inputs in in_cluster.objects(kind).values())
+        if template["spec"]["automountServiceAccountToken"]
+    }
+    assert with_token == set(controlling)
+    for name, wanted in controlling.items():
+        told = dict(row.split("=", 1) for row in on_docker.of(CONTAINER)[f"{name}-gate"]["envs"])
+        assert told["RESTORE_SERVICES"] == ",".join(wanted.services)
+        role = in_cluster.objects("Role")[f"role-{name}"]
+        named = {resource for rule in role["rules"] for resource in rule.get("resourceNames", ())}
+        assert named == {*wanted.services, control.MIGRATIONS}
+        assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "patch"}
+        bound = in_cluster.objects("RoleBinding")[f"binding-{name}"]
+        assert [each["name"] for each in bound["subjects"]] == [name]
+
+
 def test_every_probe_is_asked_on_both(described: System, on_docker: Declared, in_cluster: Declared) -> None:
     assert {field.name for field in fields(Probe)} == {
         "command", "alive", "interval_seconds", "timeout_seconds", "retries", "grace_seconds",
@@ -444,7 +507,13 @@ def test_what_is_called_outside_is_the_same_on_both(
             if "ipBlock" in peer
             for port in rule["ports"]
         }
-        assert blocks == {(egress.cidr, egress.port) for egress in each.workload.egress}
+        declared = {(egress.cidr, egress.port) for egress in each.workload.egress}
+        if isinstance(each, Service) and each.controls:
+            # And the port by which this machine knows it.
+            assert blocks >= API | declared
+            assert len(blocks - API - declared) <= 1
+        else:
+            assert blocks == declared
 
 
 def test_names_are_asked_for_by_who_calls_something_and_by_nobody_else(described: System, in_cluster: Declared) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pulumi
 
 from infra.model import System, Volume
+from infra.platforms.docker import daemon
 
 MODE = 0o750
 
@@ -24,7 +24,7 @@ def check(host: str, system: System) -> None:
 
     Those of another machine cannot be looked at from here: there the service itself says what is wrong.
     """
-    if (host or os.environ.get("DOCKER_HOST", "")).startswith(("tcp://", "ssh://")):
+    if not daemon.is_here(host):
         return
     problems = [problem for volume in system.volumes if volume.folder for problem in wrong(system, volume)]
     if problems:
@@ -32,12 +32,13 @@ def check(host: str, system: System) -> None:
 
 
 def wrong(system: System, volume: Volume) -> Iterator[str]:
-    """Yield what is wrong with a folder: it is there, a folder, its service's own, and others do not write to it."""
-    users = {
-        each.workload.user for each in system.declared if any(m.volume == volume.name for m in each.workload.mounts)
-    }
-    user = min(users)
-    mend = f"sudo install -d -o {user} -g {user} -m {MODE:04o} {volume.folder}"
+    """Yield what is wrong with a folder: it is there, a folder, of the one who writes to it, and no stranger does."""
+    user, group = next(
+        (each.workload.user, each.workload.group)
+        for each in system.declared
+        if any(mount.volume == volume.name and not mount.read_only for mount in each.workload.mounts)
+    )
+    mend = f"sudo install -d -o {user} -g {group} -m {MODE:04o} {volume.folder}"
     try:
         found = Path(volume.folder).lstat()
     except OSError as error:

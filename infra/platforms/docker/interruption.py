@@ -45,7 +45,7 @@ def differences(found: Mapping[str, Any], gateway: Service, image_name: str, joi
         "image": (config["Image"], image_name),
         "address": (", ".join(present), ", ".join(wanted)),
         "networks": (", ".join(sorted(found["NetworkSettings"]["Networks"])), ", ".join(sorted(joined))),
-        "user": (config["User"], f"{described.user}:{described.user}"),
+        "user": (config["User"], f"{described.user}:{described.group}"),
         "probe": (" ".join((config.get("Healthcheck") or {}).get("Test", ())[1:]), " ".join(gateway.probe.command)),
     }
     return [f"{name}: {before} → {after}" for name, (before, after) in compared.items() if before != after] + [

@@ -39,7 +39,7 @@ def create(
         name=stack.object_name(container_name(job)),
         image=image.name,
         command=list(described.command),
-        user=f"{described.user}:{described.user}",
+        user=f"{described.user}:{described.group}",
         envs=[*workload.environment(described), *noted(job, image)],
         uploads=uploads(described.files),
         tmpfs=workload.scratch(described),

@@ -15,6 +15,7 @@ from infra.platforms.docker import (
     daemon,
     files,
     folder,
+    gate,
     image,
     interruption,
     job,
@@ -121,11 +122,15 @@ def run_service(
 ) -> Ready:
     """Declare a service with its files and return what has to be there before the next."""
     built = images[service.workload.image.key]
-    held = None
+    held: docker.Volume | None = None
+    more: list[docker.ContainerVolumeArgs] = []
+    if service.controls:
+        opened, more = gate.create(stack, service, service.controls, built)
+        first = ready.every([first, opened])
     if service.workload.files and not service.update:
         held, filled = files.create(stack, service, built)
         first = ready.every([first, ready.job(filled)])
-    running = ready.containers(workload.create(stack, service, built, networks, volumes, held, first))
+    running = ready.containers(workload.create(stack, service, built, networks, volumes, held, first, more))
     if not service.update:
         return running
     update = Job(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pulumi_docker as docker
 
-from infra.model import FILES, Mount, Service, Workload
+from infra.model import FILES, Mount, Probe, Service, Workload
 from infra.platforms.docker import network
 from infra.platforms.docker.image import Built
 from infra.platforms.docker.ready import Ready
@@ -32,10 +32,11 @@ def create(
     volumes: Mapping[str, Source],
     files: docker.Volume | None,
     first: Ready,
+    more: Sequence[docker.ContainerVolumeArgs] = (),
 ) -> list[docker.Container]:
     """Declare the containers of a service."""
     workload = service.workload
-    mounts = [*mounted(workload.mounts, volumes)]
+    mounts = [*mounted(workload.mounts, volumes), *more]
     if files:
         mounts.append(docker.ContainerVolumeArgs(volume_name=files.name, container_path=str(FILES), read_only=True))
     return [
@@ -44,7 +45,7 @@ def create(
             name=stack.object_name(name),
             image=image.name,
             command=list(workload.command) or None,
-            user=f"{workload.user}:{workload.user}",
+            user=f"{workload.user}:{workload.group}",
             envs=environment(workload),
             read_only=True,
             tmpfs=scratch(workload),
@@ -57,7 +58,7 @@ def create(
             volumes=mounts,
             networks_advanced=joined(networks, *dict.fromkeys([service.name, name])),
             ports=network.published_ports(service),
-            healthcheck=healthcheck(service),
+            healthcheck=asked(service.probe),
             restart="unless-stopped",
             must_run=True,
             wait=False,
@@ -99,8 +100,8 @@ def mounted(mounts: Sequence[Mount], volumes: Mapping[str, Source]) -> list[dock
     def one(mount: Mount) -> docker.ContainerVolumeArgs:
         source = volumes[mount.volume]
         if isinstance(source, str):
-            return docker.ContainerVolumeArgs(host_path=source, container_path=mount.path, read_only=False)
-        return docker.ContainerVolumeArgs(volume_name=source.name, container_path=mount.path, read_only=False)
+            return docker.ContainerVolumeArgs(host_path=source, container_path=mount.path, read_only=mount.read_only)
+        return docker.ContainerVolumeArgs(volume_name=source.name, container_path=mount.path, read_only=mount.read_only)
 
     return [one(mount) for mount in mounts]
 
@@ -115,9 +116,8 @@ def labels(values: Mapping[str, str]) -> list[docker.ContainerLabelArgs]:
     return [docker.ContainerLabelArgs(label=label, value=value) for label, value in values.items()]
 
 
-def healthcheck(service: Service) -> docker.ContainerHealthcheckArgs:
-    """Return the probe as Docker's health check, durations in Go's own spelling so that they settle."""
-    probe = service.probe
+def asked(probe: Probe) -> docker.ContainerHealthcheckArgs:
+    """Return a probe as Docker's health check, durations in Go's own spelling so that they settle."""
     return docker.ContainerHealthcheckArgs(
         tests=["CMD", *probe.command],
         interval=duration(probe.interval_seconds),

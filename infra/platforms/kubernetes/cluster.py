@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pulumi
 
@@ -78,6 +78,18 @@ def labels_of_namespace(client: Client, name: str) -> dict[str, str] | None:
     except (ApiError, UnreachableError):
         return None
     return dict(found["metadata"].get("labels") or {})
+
+
+def api_ports(client: Client) -> frozenset[int]:
+    """Return the ports at which pods reach the cluster's API: those of its Service, and of the machines behind it."""
+    usual = {443, 6443, urlsplit(client.access.server).port or 443}
+    path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+    try:
+        found = client.get(path, {"labelSelector": "kubernetes.io/service-name=kubernetes"})["items"]
+    except (ApiError, UnreachableError):
+        # A user who may not know. Most clusters have the usual ones.
+        return frozenset(usual)
+    return frozenset(usual | {port["port"] for each in found for port in each.get("ports") or () if port.get("port")})
 
 
 def remove_job(client: Client, path: str) -> None:

@@ -9,7 +9,7 @@ import pulumi
 
 from infra.model import Job, Service, System
 from infra.platforms.contract import Former
-from infra.platforms.kubernetes import account, files, image, network, ready, stack, volume
+from infra.platforms.kubernetes import account, cluster, files, image, network, ready, stack, volume
 from infra.platforms.kubernetes.files import Held
 from infra.platforms.kubernetes.pod import Surroundings
 from infra.platforms.kubernetes.ready import Ready
@@ -48,8 +48,11 @@ class Ground:
 
 def lay(system: System, settings: Settings, former: Former) -> Ground:
     """Declare all of it; what cannot be is refused before the first object is declared."""
-    places, policies = volume.plan(system), network.plan(system)
+    places = volume.plan(system)
+    network.plan(system)
     within, namespace = stack.create(system, settings)
+    controls = any(service.controls for service in system.services)
+    policies = network.plan(system, cluster.api_ports(within.client) if controls else ())
     images = image.create(within, system, settings, former)
     pull_secret = image.pull_secret(within, settings.kubernetes.registry, namespace)
     return Ground(

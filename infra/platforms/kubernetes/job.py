@@ -11,7 +11,7 @@ from infra.platforms.kubernetes import cluster, pod, stack, waiting
 from infra.platforms.kubernetes.pod import Surroundings
 from infra.platforms.kubernetes.ready import Ready
 from infra.platforms.kubernetes.resource import Manifest, Object
-from infra.platforms.kubernetes.stack import NAME, Stack
+from infra.platforms.kubernetes.stack import Stack
 from infra.platforms.kubernetes.waiting import Hopeless
 
 
@@ -44,21 +44,10 @@ def create(within: Stack, job: Job, around: Surroundings, ready_seconds: int, fi
 
 def specification(within: Stack, job: Job, around: Surroundings) -> Manifest:
     """Return a Job's specification: one try, and another only where a node took the pod away."""
-    beside = {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near(job.beside)]}}}
-    template = pod.template(
-        job,
-        within.labels(job.identity, job.release),
-        around,
-        {},
-        {"restartPolicy": "Never", **(beside if job.beside else {})},
-    )
+    labels = within.labels(job.identity, job.release)
+    template = pod.template(job, labels, around, {}, {"restartPolicy": "Never"})
     moved = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     return {"backoffLimit": 0, "podFailurePolicy": {"rules": [moved]}, "template": template}
-
-
-def near(service: str | None) -> Manifest:
-    """Return the demand to run on a service's node, where its volumes are."""
-    return {"labelSelector": {"matchLabels": {NAME: service}}, "topologyKey": "kubernetes.io/hostname"}
 
 
 def finished(within: Stack, job: Job, declared: Object, ready_seconds: int) -> pulumi.Output[Object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from infra.model import Job, Service, System
@@ -12,10 +12,11 @@ from infra.platforms.kubernetes.stack import NAME, Stack
 
 DENY = "default-deny"
 DNS_PORT = 53
+EVERYWHERE = "0.0.0.0/0"
 
 
-def plan(system: System) -> dict[str, Manifest]:
-    """Decide the policies: name and spec."""
+def plan(system: System, api_ports: Collection[int] = ()) -> dict[str, Manifest]:
+    """Decide the policies: name and spec; whoever may stop others reaches the cluster's API, by its ports."""
     policies: dict[str, Manifest] = {DENY: {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}
     for service in system.services:
         allowed = ingress(system, service)
@@ -26,7 +27,7 @@ def plan(system: System) -> dict[str, Manifest]:
                 "ingress": allowed,
             }
     for each in system.identities:
-        towards = list(egress(system, each))
+        towards = list(egress(system, each, api_ports))
         if towards:
             policies[f"from-{each.name}"] = {
                 "podSelector": pods(each.name),
@@ -47,11 +48,14 @@ def ingress(system: System, service: Service) -> list[Manifest]:
     return [{"from": [{"podSelector": pods(name)} for name in callers], "ports": [port(service.port)]}]
 
 
-def egress(system: System, each: Service | Job) -> Iterator[Manifest]:
+def egress(system: System, each: Service | Job, api_ports: Collection[int] = ()) -> Iterator[Manifest]:
     """Yield whom a workload may call: the services that name it, and what it calls outside."""
     for service in system.services:
         if each.name in system.callers(service):
             yield {"to": [{"podSelector": pods(service.name)}], "ports": [port(service.port)]}
+    if isinstance(each, Service) and each.controls:
+        # Policies look at where a call arrives, and which machines serve the API changes.
+        yield {"to": [{"ipBlock": {"cidr": EVERYWHERE}}], "ports": [port(number) for number in sorted(api_ports)]}
     for outside in each.workload.egress:
         yield {"to": [{"ipBlock": {"cidr": outside.cidr}}], "ports": [port(outside.port)]}
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pulumi
 
-from infra.model import Job, Limits, Service
+from infra.model import Job, Limits, Service, Workload
 from infra.platforms.kubernetes import files, flag, volume
 from infra.platforms.kubernetes.files import Held
 from infra.platforms.kubernetes.resource import Manifest
+from infra.platforms.kubernetes.stack import NAME
 from infra.platforms.kubernetes.volume import Place
 
 TMP = "tmp"
@@ -41,11 +42,12 @@ def template(
     file_volumes, file_mounts = files.of_pod(around.held)
     flag_volumes, flag_mounts = flag.of_pod(each)
     tmp = {"name": TMP, "emptyDir": {"medium": "Memory", "sizeLimit": f"{workload.limits.tmp}Mi"}}
+    near = {"affinity": beside(each.beside)} if each.beside else {}
     spec: Manifest = {
         "serviceAccountName": each.identity,
-        "automountServiceAccountToken": False,
+        "automountServiceAccountToken": isinstance(each, Service) and each.controls is not None,
         "enableServiceLinks": False,
-        "securityContext": pod_security(workload.user),
+        "securityContext": pod_security(workload),
         "containers": [
             {
                 "name": each.name,
@@ -61,9 +63,16 @@ def template(
             }
         ],
         "volumes": [*volumes, *flag_volumes, *file_volumes, tmp],
+        **near,
         **pod,
     }
     return {"metadata": {"labels": dict(labels)}, "spec": spec}
+
+
+def beside(service: str) -> Manifest:
+    """Return the demand to run on a service's node, where its volumes are."""
+    near = {"labelSelector": {"matchLabels": {NAME: service}}, "topologyKey": "kubernetes.io/hostname"}
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}}
 
 
 def environment(each: Service | Job, image: pulumi.Input[str]) -> list[Manifest]:
@@ -76,13 +85,13 @@ def environment(each: Service | Job, image: pulumi.Input[str]) -> list[Manifest]
     return [{"name": name, "value": value} for name, value in told.items()]
 
 
-def pod_security(user: int) -> dict[str, Any]:
-    """Return under whom a pod runs: the workload's own user and group, which its volumes belong to."""
+def pod_security(workload: Workload) -> dict[str, Any]:
+    """Return under whom a pod runs: the workload's own user, and its group, which its volumes belong to."""
     return {
         "runAsNonRoot": True,
-        "runAsUser": user,
-        "runAsGroup": user,
-        "fsGroup": user,
+        "runAsUser": workload.user,
+        "runAsGroup": workload.group,
+        "fsGroup": workload.group,
         # PostgreSQL refuses a data directory that its group may read: it is not to be opened at each start.
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},

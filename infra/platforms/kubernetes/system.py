@@ -7,9 +7,10 @@ import pulumi
 from infra.model import Job, Service, System
 from infra.platforms import order
 from infra.platforms.contract import Former, Serving
-from infra.platforms.kubernetes import edge, flag, ground, job, ready, rollout, serving, stack, workload
+from infra.platforms.kubernetes import control, edge, flag, ground, job, ready, rollout, serving, stack, workload
 from infra.platforms.kubernetes.ground import Ground
 from infra.platforms.kubernetes.ready import Ready
+from infra.platforms.kubernetes.resource import Object
 from infra.settings import Settings
 
 PATIENT_SECONDS = 120
@@ -54,7 +55,8 @@ def run_service(on: Ground, system: System, settings: Settings, each: Service, f
     own = settings.kubernetes
     flags = flag.create(on.stack, each, on.namespace)
     edge.create(on.stack, system, each, own, on.namespace)
-    all_first = ready.every([on.under(each, *flags), first])
+    rights = run_control(on, system, each)
+    all_first = ready.every([on.under(each, *flags, *rights), first])
     declared = workload.create(on.stack, system, each, on.around(each), own.leave_seconds, all_first)
     workload.keep_running(on.stack, each, on.namespace)
     kind = "StatefulSet" if workload.is_stateful(system, each) else "Deployment"
@@ -71,3 +73,15 @@ def addresses(system: System) -> dict[str, str]:
     """Return where the stack is in the cluster, for whoever sends to it or looks at it."""
     namespace = stack.namespace_of(system.project, system.stack)
     return {"gatewayAddress": f"{system.route.gateway}.{namespace}.svc:{edge.PORT}", "namespace": namespace}
+
+
+def run_control(on: Ground, system: System, each: Service) -> list[Object]:
+    """Declare what a service may stop and start, and the migrations that it may run."""
+    wanted = each.controls
+    if wanted is None:
+        return []
+    made = control.create(on.stack, each, wanted, ready.made(on.accounts[each.identity]))
+    if wanted.migrations:
+        (job,) = (other for other in system.jobs if other.name == wanted.migrations)
+        made.append(control.migrations(on.stack, system, wanted, on.around(job), on.under(job)))
+    return made

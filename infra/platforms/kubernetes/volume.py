@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from infra.model import Job, Service, System, Volume
+from infra.model import Job, Mount, Service, System, Volume
 from infra.platforms.kubernetes.ready import Ready
 from infra.platforms.kubernetes.resource import Manifest, Object
 from infra.platforms.kubernetes.stack import Stack
@@ -103,8 +103,13 @@ def of_pod(each: Service | Job, places: Mapping[str, Place]) -> tuple[list[Manif
         name = where.claim or where.volume
         if where.claim:
             volumes[name] = {"name": name, "persistentVolumeClaim": {"claimName": where.claim}}
-            mounted.append({"name": name, "mountPath": mount.path, "subPath": where.volume})
+            mounted.append({"name": name, "mountPath": mount.path, "subPath": where.volume, **read_only(mount)})
         else:
             volumes[name] = {"name": name, "emptyDir": {"sizeLimit": f"{SCRATCH_MIB}Mi"}}
-            mounted.append({"name": name, "mountPath": mount.path})
+            mounted.append({"name": name, "mountPath": mount.path, **read_only(mount)})
     return list(volumes.values()), mounted
+
+
+def read_only(mount: Mount) -> Manifest:
+    """Return what a mount says that nothing is written to."""
+    return {"readOnly": True} if mount.read_only else {}

@@ -19,8 +19,8 @@ ZONES = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 
 
 def is_stateful(system: System, service: Service) -> bool:
-    """Whether a service has data of its own, which one pod at a time may use."""
-    data = {volume.name for volume in system.volumes if volume.data}
+    """Whether a service has a claim, of its own or beside another's data, which one pod at a time may use."""
+    data = {volume.name for volume in system.volumes if volume.data or volume.beside}
     return any(mount.volume in data for mount in service.workload.mounts)
 
 
