@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from server import scram, sql
+from server import room, scram, sql
 from server.access import SUPERUSER
 from server.wanted import GROUP, RECORDS, Login, Restore, Wanted
 
@@ -195,7 +195,23 @@ def restore(wanted: Restore, owner: str, state: State) -> list[Change]:
         admin.name, state["roles"], login=admin, limit=RESTORE_CONNECTIONS, settings={}, powers=RESTORE_POWERS
     )
     groups = frozenset({owner, loader.name, ENDS_SESSIONS, RESERVED})
-    return changes + memberships(admin.name, state["memberships"], groups, only=True)
+    changes += memberships(admin.name, state["memberships"], groups, only=True)
+    return changes + tells_room(admin.name, state["room"])
+
+
+def tells_room(admin: str, current: State | None) -> list[Change]:
+    """Return what lets the restores' admin, and nobody else, ask how much room the server's disk has."""
+    acl = f"{{{SUPERUSER}=X/{SUPERUSER},{admin}=X/{SUPERUSER}}}"
+    if current == {"source": room.SOURCE, "definer": True, "acl": acl}:
+        return []
+    steps = (
+        f"DROP FUNCTION IF EXISTS {room.FUNCTION}",
+        f"CREATE FUNCTION {room.FUNCTION} RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog "
+        f"AS {sql.string(room.SOURCE)}",
+        f"REVOKE ALL ON FUNCTION {room.FUNCTION} FROM PUBLIC",
+        f"GRANT EXECUTE ON FUNCTION {room.FUNCTION} TO {sql.name(admin)}",
+    )
+    return [Change(f"let {admin} ask how much room there is", "; ".join(steps))]
 
 
 def databases(state: State, wanted: Wanted) -> list[Change]:

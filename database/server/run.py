@@ -14,6 +14,7 @@ from server.companion import Companion
 from server.error import StopError
 from server.follower import Follower
 from server.printer import Printer
+from server.room import Room
 
 CLAIM_SECONDS = 30.0
 STOP_SECONDS = 9.0  # Docker kills after 10
@@ -71,7 +72,10 @@ def serve(signals: Signals, printer: Printer) -> int:
     follower = Follower(volume.LOG, volume.DATA / "current_logfiles")
     printer.follow(follower)
 
+    room = Room(volume.DATA)
+
     def tick() -> None:
+        room.tick()
         if companion:
             if escalation.taken:
                 companion.stop()

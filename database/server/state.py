@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from server import sql
+from server import room, sql
 
 
 def acl(column: str, kind: str, owner: str) -> str:
@@ -26,6 +26,9 @@ SELECT json_build_object(
     'max_connections', current_setting('max_connections')::int,
     'kept_connections', current_setting('superuser_reserved_connections')::int
         + coalesce(current_setting('reserved_connections', true), '0')::int,
+    'room', (
+        SELECT json_build_object('source', prosrc, 'definer', prosecdef, 'acl', proacl::text)
+        FROM pg_proc WHERE oid = to_regprocedure({sql.string(room.FUNCTION)})),
     'roles', (
         SELECT coalesce(json_object_agg(rolname, json_build_object(
             'login', rolcanlogin, 'inherit', rolinherit, 'super', rolsuper, 'createdb', rolcreatedb,

@@ -20,6 +20,8 @@ PASSWORDS = {
     "app_a": "a-passwort-mit-ä-und-Ⅷ",
     "app_b": "b b b",
     "backup_ro": "reads'all",
+    "restore_admin": "swaps",
+    "restore_loader": "loads",
 }
 
 
@@ -31,6 +33,9 @@ def roles_document(**passwords: str) -> dict[str, Any]:
         "owner": {"name": "owner", "password": known["owner"]},
         "app": [{"name": name, "password": known[name]} for name in ("app_a", "app_b")],
         "backup": {"name": "backup_ro", "password": known["backup_ro"]},
+        "restore": {
+            part: {"name": f"restore_{part}", "password": known[f"restore_{part}"]} for part in ("admin", "loader")
+        },
     }
 
 

@@ -21,6 +21,10 @@ def test_a_second_run_changes_nothing_and_says_so(shared: Any, document: Documen
 
 def test_every_role_logs_in_over_tcp_whatever_is_in_its_password(shared: Any, passwords: dict[str, str]) -> None:
     for user, password in passwords.items():
+        if user == "restore_loader":
+            # It is let into what it loads, and nowhere else.
+            assert "permission denied for database" in shared.over_tcp(user, password, "SELECT 1").stderr
+            continue
         done = shared.over_tcp(user, password, "SELECT current_user")
         assert done.stdout.strip() == user, done.stderr
         assert shared.over_tcp(user, password + "x", "SELECT 1").returncode != 0
@@ -123,6 +127,40 @@ def test_what_was_changed_by_hand_at_the_backup_role_is_repaired(
     assert len(shared.roles(document())) >= 7
     assert [item["event"] for item in shared.roles(document())] == [UNCHANGED]
     assert shared.over_tcp("backup_ro", passwords["backup_ro"], "SELECT 1").returncode == 0
+
+
+def test_the_restore_roles_swap_databases_and_do_nothing_else(shared: Any, passwords: dict[str, str]) -> None:
+    def run(user: str, statement: str, database: str = "postgres") -> Any:
+        return shared.over_tcp(user, passwords[user], statement, database)
+
+    made = run("restore_admin", "CREATE DATABASE scratch OWNER owner TEMPLATE template0")
+    assert made.returncode == 0, made.stderr
+    try:
+        for statement in (
+            "ALTER DATABASE scratch RENAME TO scratch_2", "ALTER DATABASE scratch_2 ALLOW_CONNECTIONS false",
+            "ALTER DATABASE scratch_2 ALLOW_CONNECTIONS true", "ALTER DATABASE scratch_2 RENAME TO scratch",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app_a'",
+        ):  # fmt: skip
+            done = run("restore_admin", statement)
+            assert done.returncode == 0, done.stderr
+        for statement in (
+            "CREATE ROLE mine", "ALTER SYSTEM SET work_mem = '1GB'", "SET ROLE postgres", "SELECT pg_read_file('x')",
+            "ALTER ROLE restore_admin SUPERUSER", "COPY (SELECT 1) TO PROGRAM 'cat'", "SELECT pg_ls_dir('.')",
+        ):  # fmt: skip
+            assert run("restore_admin", statement).returncode != 0, f"it could: {statement}"
+        for database in ("scaffold", "postgres", "template1"):
+            assert "permission denied for database" in run("restore_loader", "SELECT 1", database).stderr
+    finally:
+        shared.sql("DROP DATABASE IF EXISTS scratch")
+
+
+def test_how_much_room_there_is_only_the_restores_admin_learns(shared: Any, passwords: dict[str, str]) -> None:
+    def run(user: str) -> Any:
+        return shared.over_tcp(user, passwords[user], "SELECT public.free_bytes()", "postgres")
+
+    free = shared.docker("exec", shared.name, "df", "--output=avail", "--block-size=1", "/var/lib/postgresql")
+    assert abs(int(run("restore_admin").stdout) - int(free.split()[-1])) < 4 << 30
+    assert "permission denied for function free_bytes" in run("owner").stderr
 
 
 def test_a_password_rotates_with_its_sessions_open_and_the_other_role_untouched(

@@ -199,7 +199,7 @@ def test_status_tells_what_runs_and_how_it_is_reached(serving: ClusterClone) -> 
     assert re.search(r"^  database +database +1 of 1 ready", said, re.MULTILINE), said
     assert re.search(r"^  migrate +migrate-\w+ +done", said, re.MULTILINE), said
     assert f"reached  port {serving.port} of every node" in said
-    assert re.search(r"^claims   database \(\S+, bound\)", said, re.MULTILINE), said
+    assert re.search(r"^claims   backups \(\S+, bound\), database \(\S+, bound\)", said, re.MULTILINE), said
 
 
 def test_logs_tell_each_line_with_its_pod_and_one_service_alone_where_it_is_named(serving: ClusterClone) -> None:

@@ -1,0 +1,41 @@
+"""How much room the volume has, in a file that the server itself reads: a restore asks before it fills the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from pathlib import Path
+
+NAME = "room.json"
+EVERY_SECONDS = 5.0
+
+# What the server makes of the file: nothing where it is old, and whoever is told knows that nobody knows.
+SOURCE = (
+    f"SELECT (pg_read_file('{NAME}')::json->>'free_bytes')::bigint "
+    f"WHERE (pg_stat_file('{NAME}', true)).modification > now() - interval '1 minute'"
+)
+FUNCTION = "public.free_bytes()"
+
+
+class Room:
+    """Writes the free bytes of a folder's disk every few seconds."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the server's data directory."""
+        self.path = folder / NAME
+        self.told = 0.0
+
+    def tick(self) -> None:
+        """Write them when they are some seconds old; what cannot be written is old, and so counts as unknown."""
+        now = time.monotonic()
+        if self.told and now - self.told < EVERY_SECONDS:
+            return
+        self.told = now
+        with contextlib.suppress(OSError):
+            about = os.statvfs(self.path.parent)
+            new = self.path.with_suffix(".new")
+            new.write_text(json.dumps({"free_bytes": about.f_bavail * about.f_frsize}), encoding="ascii")
+            # Not for the ages: after a crash the next one is there in seconds.
+            new.replace(self.path)
