@@ -34,6 +34,9 @@ VERBS = {
     "flask": "flask",
     "backup": "backup",
     "backups": "backups",
+    "restore": "restore",
+    "restores": "restores",
+    "restore-undo": "restore_undo",
     "pit": "pit",
     "restore-pit": "restore_pit",
     "forget-volume": "forget_volume",
@@ -52,7 +55,7 @@ VERBS = {
     "bench": "bench",
 }
 # What they print is for programs too.
-BARE = ("env", "flask", "backup", "backups")
+BARE = ("env", "flask", "backup", "backups", "restores")
 INTERRUPTED = 130
 CLOSED = 141
 
