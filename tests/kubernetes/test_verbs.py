@@ -199,7 +199,9 @@ def test_status_tells_what_runs_and_how_it_is_reached(serving: ClusterClone) -> 
     assert re.search(r"^  database +database +1 of 1 ready", said, re.MULTILINE), said
     assert re.search(r"^  migrate +migrate-\w+ +done", said, re.MULTILINE), said
     assert f"reached  port {serving.port} of every node" in said
-    assert re.search(r"^claims   backups \(\S+, bound\), database \(\S+, bound\)", said, re.MULTILINE), said
+    assert re.search(
+        r"^claims   backups \(\S+, bound\), database \(\S+, bound\), restore \(\S+, bound\)$", said, re.MULTILINE
+    ), said
 
 
 def test_logs_tell_each_line_with_its_pod_and_one_service_alone_where_it_is_named(serving: ClusterClone) -> None:
@@ -357,8 +359,8 @@ def test_down_stops_everything_in_order_and_up_brings_it_back_with_its_data(serv
     code, said = serving.make("down")
     assert code == 0, said
     stopped = re.findall(r"^✓ stopped +([\w-]+)", said, re.MULTILINE)
-    assert stopped == ["web", "db-backup", "gateway", "database"]
-    assert "Kept: the claims backups, database" in said
+    assert stopped == ["web", "db-backup", "db-restore", "db-restore-loader", "gateway", "database"]
+    assert "Kept: the claims backups, database, restore" in said
     assert serving.kubectl("get", "pods", "--field-selector=status.phase=Running", "--output=name") == ""
     assert serving.get()[0] == 0
     code, said = serving.make("status")
