@@ -14,10 +14,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from operate import backup, backups, flask
+from operate import backup, backups, flask, restore, restore_undo, restores
 from operate.request import Request
 from setup import state
 from setup.places import places_from
@@ -124,6 +125,35 @@ def test_a_backup_is_made_of_the_database_restored_and_listed(
     assert "TABLE DATA public users" in kept
 
 
+def test_a_restore_takes_the_database_back_with_the_site_up_again_and_can_be_undone(
+    serving: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """M13, M14, M15, M16: a backup from its volume, through the queue, with web stopped and started for it."""
+    monkeypatch.setattr(state, "NAME", PROJECT)
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "YES": "yes", "LATEST": "1"}
+    places = places_from(environment, ROOT)
+
+    def typed(verb: ModuleType, name: str, *words: str) -> str:
+        assert verb.run(Request(name, serving.stack, words, places, environment)) == 0, capfd.readouterr().out
+        return capfd.readouterr().out
+
+    typed(backup, "backup")
+    typed(flask, "flask", "users", "add", "later@example.com", "--name", "Later")
+    running = serving.containers("web", running=True)
+    with Traffic(serving.port) as traffic:
+        typed(restore, "restore")
+        serving.wait_for(is_site)
+    assert set(traffic.answers) <= {"200", "503"}
+    assert "later@example.com" not in typed(flask, "flask", "users", "list")
+    assert serving.containers("web", running=True) == running
+    (receipt,) = json.loads(typed(restores, "restores", "list", "--json"))
+    assert (receipt["outcome"], receipt["file"].partition(".")[2]) == ("done", "dump")
+    assert receipt["previous_is_there"]
+    typed(restore_undo, "restore-undo")
+    serving.wait_for(is_site)
+    assert "later@example.com" in typed(flask, "flask", "users", "list")
+
+
 def test_a_second_up_changes_nothing(serving: Site) -> None:
     before = snapshot(serving)
     serving.up("--expect-no-changes")
@@ -171,8 +201,8 @@ def test_neither_a_name_nor_an_environment_nor_a_log_nor_a_process_nor_the_state
         for resource in exported["deployment"]["resources"]
         if resource["type"] == "random:index/randomPassword:RandomPassword"
     } | {serving.passphrase}
-    # The passwords of four roles, what signs backups, two keys with the next of each, and the passphrase.
-    assert len(secrets) == 10
+    # The passwords of six roles, what signs backups, two keys with the next of each, and the passphrase.
+    assert len(secrets) == 12
     containers = serving.containers()
     places = {
         "docker inspect": run_docker("container", "inspect", *containers),
@@ -202,7 +232,7 @@ def test_every_line_that_a_container_prints_is_json(serving: Site) -> None:
 
 
 def test_every_service_runs_without_privileges_on_a_root_it_cannot_write(serving: Site) -> None:
-    for service in ("gateway", "database", "web", "db-backup"):
+    for service in ("gateway", "database", "web", "db-backup", "db-restore", "db-restore-loader"):
         for name in serving.containers(service, running=True):
             status = run_docker("exec", name, "cat", "/proc/1/status")
             assert re.search(r"^CapEff:\s+0+$", status, re.MULTILINE), name

@@ -22,7 +22,7 @@ RESTORED = {
 
 def mounted(inputs: Mapping[str, Any]) -> dict[str, str]:
     """Return a container's volumes by their paths."""
-    return {row["containerPath"]: str(row["volumeName"]) for row in inputs["volumes"]}
+    return {row["containerPath"]: str(row.get("volumeName") or row["hostPath"]) for row in inputs["volumes"]}
 
 
 def declared_volumes(declared: Declared) -> set[str]:
