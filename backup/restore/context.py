@@ -14,6 +14,7 @@ from restore import job as jobs
 from restore.job import Job
 from restore.journal import Journal, Record
 from restore.lock import Lock
+from restore.room import Room
 from restore.settings import Settings
 from restore.switchboard import Switchboard
 
@@ -34,6 +35,11 @@ class Context:
     progress: dict[str, object] = field(default_factory=dict)
     shown: float = 0.0
     logged: float = 0.0
+    room: Room = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know whom to ask for room."""
+        self.room = Room(self.chosen.admin)
 
     def write(self, job: str, step: str, phase: str, data: Mapping[str, Any] | None = None) -> None:
         """Add to the journal, and tell who watches."""

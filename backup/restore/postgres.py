@@ -14,7 +14,7 @@ from backup import contents, durable, fault, line, sql
 from backup.connection import Session
 from backup.error import StopError
 from backup.url import Postgres
-from restore import asking, carry, databases, heads, room, scratch, shape
+from restore import asking, carry, databases, heads, scratch, shape
 from restore.asking import Answer
 from restore.context import Context
 from restore.databases import Found, Swap
@@ -86,7 +86,7 @@ def validate(context: Context, job: Job) -> dict[str, Any]:
     # A file whose data says nothing of it is asked again once it is loaded.
     upgrade = head != "" and fitting(head, live)
     size = asking.number(answer.facts, "bytes")
-    free = room.free(context.chosen.room_file)
+    free = context.room.free()
     if free is not None and free < size + context.chosen.keep_free:
         raise RejectedError(
             f"the database's disk has {free} bytes free, and the file needs about {size} besides the "
@@ -596,7 +596,7 @@ def ask(context: Context, job: Job, verb: str, fields: Mapping[str, object], sec
     limits = {"kind": job.data["kind"], "max_bytes": context.chosen.most_bytes}
 
     def tick(progress: Mapping[str, object]) -> None:
-        free = room.free(context.chosen.room_file)
+        free = context.room.free()
         if free is not None and free < context.chosen.keep_free:
             asking.cancel(context.shared(job.id))
             raise StopError(

@@ -1,23 +1,50 @@
-"""How much room the database's disk has, as the database's container publishes it."""
+"""How much room the database's disk has, as the stack's own database tells whoever restores."""
 
 from __future__ import annotations
 
-import json
 import time
-from pathlib import Path
+from typing import Any
 
-# Older than this, the number says nothing.
-OLDEST_SECONDS = 120.0
+import psycopg
+
+from backup.connection import Session
+from backup.error import StopError
+from backup.url import Postgres
+from restore import databases
+from restore.error import TransientError
+
+QUESTION = "SELECT public.free_bytes()"
+EVERY_SECONDS = 2.0
 
 
-def free(path: Path | None) -> int | None:
-    """Return the free bytes of the database's disk; None where nobody says, or has said so for a while."""
-    if path is None:
-        return None
-    try:
-        about = path.stat()
-        found = json.loads(path.read_bytes()[:65_536])
-        count = int(found["free_bytes"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    return count if time.time() - about.st_mtime <= OLDEST_SECONDS else None
+class Room:
+    """Asks now and then; a server that does not tell, such as a managed one, is not asked again."""
+
+    def __init__(self, target: Postgres | None) -> None:
+        """Take the way in as the role that may ask."""
+        self.target = target
+        self.asked = 0.0
+        self.bytes: int | None = None
+
+    def free(self) -> int | None:
+        """Return the free bytes of the database's disk; None where nobody says, or has said so for a while."""
+        now = time.monotonic()
+        if self.target is None or (self.asked and now - self.asked < EVERY_SECONDS):
+            return self.bytes
+        self.asked = now
+        self.bytes = None
+        try:
+            with databases.session(self.target) as server:
+                self.bytes = self._asked(server)
+        except (StopError, TransientError):
+            # The server is away: what is being done finds that out by itself.
+            return None
+        return self.bytes
+
+    def _asked(self, server: Session) -> int | None:
+        try:
+            row: Any = server.execute(QUESTION).fetchone()
+        except (psycopg.errors.UndefinedFunction, psycopg.errors.InsufficientPrivilege):
+            self.target = None
+            return None
+        return None if row is None or row[0] is None else int(row[0])

@@ -51,7 +51,6 @@ class Settings:
     most_bytes: int
     keep: int
     keep_hours: int
-    room_file: Path | None
     keep_free: int
     extensions: tuple[str, ...]
     smoke: str
@@ -121,7 +120,6 @@ def read(environ: Mapping[str, str]) -> Settings:
         most_bytes=setting.number("RESTORE_MAX_BYTES", 1 << 40, 1, HIGHEST, environ),
         keep=setting.number("RESTORE_KEEP_PREVIOUS", 2, 1, 100, environ),
         keep_hours=setting.number("RESTORE_KEEP_PREVIOUS_HOURS", 7 * 24, 0, 100_000, environ),
-        room_file=optional("RESTORE_ROOM_FILE", environ),
         keep_free=setting.number("RESTORE_KEEP_FREE_BYTES", 512 << 20, 0, HIGHEST, environ),
         extensions=setting.words("RESTORE_EXTENSIONS", environ),
         smoke=setting.read("RESTORE_SMOKE_SQL", environ) or "",

@@ -23,6 +23,8 @@ BACKUP_CONNECTIONS = 5
 BACKUP_SETTINGS = {"lo_compat_privileges": "on", "default_transaction_read_only": "on"}
 BACKUP_POWERS = frozenset({"bypassrls"})
 RESTORE_CONNECTIONS = 10
+# pg_restore's sessions, the one that keeps the role as it is, and some that are just ending.
+LOADER_CONNECTIONS = 16
 RESTORE_POWERS = frozenset({"createdb"})
 ENDS_SESSIONS = "pg_signal_backend"
 READS_EVERYTHING = "pg_read_all_data"
@@ -189,7 +191,7 @@ def restore(wanted: Restore, owner: str, state: State) -> list[Change]:
     made (a member of it), and ends other roles' sessions. The loader may do nothing but log in.
     """
     admin, loader = wanted
-    changes = role(loader.name, state["roles"], login=loader, limit=RESTORE_CONNECTIONS, settings={})
+    changes = role(loader.name, state["roles"], login=loader, limit=LOADER_CONNECTIONS, settings={})
     changes += memberships(loader.name, state["memberships"], frozenset(), only=True)
     changes += role(
         admin.name, state["roles"], login=admin, limit=RESTORE_CONNECTIONS, settings={}, powers=RESTORE_POWERS

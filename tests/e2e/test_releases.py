@@ -93,6 +93,7 @@ def test_ten_releases_in_a_row_lose_no_request(site: Site) -> None:
     assert_one_release(site)
 
 
+@pytest.mark.slow
 def test_more_and_fewer_replicas_lose_no_request(site: Site) -> None:
     with Visitors(site) as visitors:
         for replicas in (3, 2, 1):
@@ -120,6 +121,7 @@ def test_a_failed_migration_loses_no_request_and_runs_again(site: Site) -> None:
     assert_one_release(site)
 
 
+@pytest.mark.slow
 def test_a_release_that_never_gets_healthy_loses_no_request_and_the_mended_one_goes_out(site: Site) -> None:
     before = assert_one_release(site)
     change(site.folder, "broken", CANNOT_START)
@@ -174,6 +176,7 @@ def test_a_release_that_crashes_later_shows_the_page_and_nothing_else_until_it_i
     assert_one_release(site)
 
 
+@pytest.mark.slow
 def test_going_back_after_a_release_that_failed_when_it_served_loses_no_request(site: Site) -> None:
     before = assert_one_release(site)
     program = site.folder / "__main__.py"

@@ -221,6 +221,7 @@ def test_a_rollback_over_an_incompatible_migration_is_refused_and_goes_with_a_do
     assert assert_one_release(site) == after
 
 
+@pytest.mark.slow
 def test_a_failed_release_that_moved_the_schema_too_far_is_the_way_back_too(
     site: Site,
 ) -> None:

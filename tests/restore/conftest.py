@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from backup import sql
 from restore import scratch
 from tests.database.conftest import Database, roles_document
 from tests.restore.depot import ADMIN, PASSWORD, Depot
@@ -33,14 +32,13 @@ def depot(
     docker("network", "create", "--internal", "--label", database.label, network)
     database.create("--network", network, "--network-alias", "database", "--memory", "3g")
     database.wait_ready()
-    database.roles(roles_document())
+    database.roles(roles_document(restore_loader=PASSWORD))
     ours = Depot(docker, backup_image, database, network, root)
     ours.run(
         [
             'CREATE ROLE "Odd; Röle"',
             f"CREATE ROLE {ADMIN} NOLOGIN CREATEDB",
-            *scratch.role(ADMIN),
-            f"ALTER ROLE {scratch.LOADER} PASSWORD {sql.string(PASSWORD)}",
+            f"GRANT {scratch.LOADER} TO {ADMIN}",
         ]
     )
     ours.start()
