@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from backup import sql
 from restore import scratch
+from tests.conftest import ROOT
 from tests.database.conftest import Database, roles_document
-from tests.restore.depot import ADMIN, PASSWORD, Depot
+from tests.restore.depot import PASSWORD, Depot
 
 Docker = Callable[..., str]
-PAIN = Path(__file__).parent.parent / "backup" / "pain.sql"
+ROLES = (ROOT / "backup/restore/roles.sql").read_text(encoding="utf-8")
+PAIN = ROOT / "tests/backup/pain.sql"
 # What only a superuser may make is in no database that is restored here.
 UNTRUSTED = "DROP EXTENSION postgres_fdw CASCADE; DROP EXTENSION pg_stat_statements;"
-EXTENSIONS = (("btree_gist", "ext"), ("citext", "public"), ("hstore", "ext"))
 
 
 @pytest.fixture(scope="package")
@@ -38,8 +38,8 @@ def depot(
     ours.run(
         [
             'CREATE ROLE "Odd; Röle"',
-            f"CREATE ROLE {ADMIN} NOLOGIN CREATEDB",
-            *scratch.role(ADMIN),
+            ROLES,
+            *(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC" for name in ("postgres", "template1", "scaffold")),
             f"ALTER ROLE {scratch.LOADER} PASSWORD {sql.string(PASSWORD)}",
         ]
     )
