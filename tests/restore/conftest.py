@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from backup import sql
-from restore import scratch
+from restore import roles, scratch
 from tests.conftest import ROOT
 from tests.database.conftest import Database, roles_document
 from tests.restore.depot import PASSWORD, Depot
 
 Docker = Callable[..., str]
-ROLES = (ROOT / "backup/restore/roles.sql").read_text(encoding="utf-8")
 PAIN = ROOT / "tests/backup/pain.sql"
 # What only a superuser may make is in no database that is restored here.
 UNTRUSTED = "DROP EXTENSION postgres_fdw CASCADE; DROP EXTENSION pg_stat_statements;"
@@ -38,7 +37,7 @@ def depot(
     ours.run(
         [
             'CREATE ROLE "Odd; Röle"',
-            ROLES,
+            *roles.statements("owner"),
             *(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC" for name in ("postgres", "template1", "scaffold")),
             f"ALTER ROLE {scratch.LOADER} PASSWORD {sql.string(PASSWORD)}",
         ]

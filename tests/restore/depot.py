@@ -91,7 +91,7 @@ class Depot:
         name = f"app__r_{secrets.token_hex(6)}"
         create = f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE template0"
         self.run([create, *scratch.opened(name)], user=ADMIN)
-        self.run(scratch.prepared(extensions, OWNER), name, ADMIN)
+        self.run(scratch.prepared(extensions), name, ADMIN)
         return name
 
     def drop(self, name: str) -> None:
