@@ -8,7 +8,8 @@ import sys
 from bench import results
 
 NAMES = (
-    "gateway", "crash", "memory", "nothing_changed", "kubernetes", "releases", "port", "saml", "session", "pitr", "up",
+    "gateway", "crash", "memory", "nothing_changed", "kubernetes", "releases", "port", "saml", "session", "pitr",
+    "backup", "up",
 )  # fmt: skip
 
 

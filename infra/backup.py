@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from infra import database, images, values
@@ -16,8 +19,12 @@ NAME = "db-backup"
 USER = 10004
 FOLDER = "/backups"
 WORK = "/var/lib/backup"
+LAST = f"{FOLDER}/.last.json"
+"""What the service tells of the newest backup that counts; an update reads it."""
 STORE = "backups"
 STOP_SECONDS = 60
+WORD = re.compile(r"[0-9A-Za-z-]{1,40}")
+NONE_YET = "none yet: `make backups` lists what there is, `make backup` makes one"
 EVERYWHERE = "0.0.0.0/0"
 """A bucket's addresses, and those of whoever is told, change behind their names."""
 PORTS = {"http": 80, "https": 443, "smtp": 587, "smtps": 465}
@@ -43,7 +50,8 @@ def service(settings: Settings, secrets: Secrets) -> Service:
         workload=Workload(
             image=images.backup(settings),
             user=USER,
-            limits=Limits(memory=own.memory, cpus=own.cpus),
+            # It compresses, restores and compares while visitors are there.
+            limits=Limits(memory=own.memory, cpus=own.cpus, gives_way=True),
             env={**environment(own), **paths},
             files=(
                 *(secret_file(file_name(name), value) for name, value in secret.items()),
@@ -68,6 +76,7 @@ def environment(own: Backups) -> dict[str, str]:
     """Return what the service is told that is no secret."""
     told = {
         "BACKUP_AGE_RECIPIENTS": ",".join(own.recipients),
+        "BACKUP_DRILL_SCHEDULE": own.drill_schedule,
         "BACKUP_MAIL_FROM": own.mail_from,
         "BACKUP_MAIL_TO": ",".join(own.mail_to),
         "BACKUP_MAX_AGE_HOURS": str(own.max_age_hours),
@@ -119,6 +128,20 @@ def egress(settings: Settings) -> tuple[Egress, ...]:
         ports.add(values.port_or_none(place) or PORTS[place.scheme])
     own_database = database.egress(settings.managed_database) if settings.managed_database else ()
     return (*own_database, *(Egress(EVERYWHERE, port) for port in sorted(ports)))
+
+
+def last(text: str) -> str:
+    """Return in words which backup is the newest that counts, by what the service wrote, which may be anything."""
+    try:
+        found = json.loads(text)
+        at = datetime.fromisoformat(found["created"]).astimezone(UTC)
+        rows, size = int(found["rows"]), int(found["bytes"])
+        words = [word for word in (str(found["id"]), str(found["state"])) if WORD.fullmatch(word)]
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return NONE_YET
+    if len(words) != 2:
+        return NONE_YET
+    return f"{words[0]} of {at:%Y-%m-%d %H:%M} UTC: {rows} rows in {size} bytes, {words[1]}"
 
 
 def where(settings: Settings, project: str, stack: str) -> str:

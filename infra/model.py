@@ -81,13 +81,17 @@ class Probe:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a workload may use: memory and /tmp in MiB, processors with one decimal."""
+    """What a workload may use: memory and /tmp in MiB, processors with one decimal.
+
+    With `gives_way` it gets of a processor that others want too an eighth of what they get.
+    """
 
     memory: int
     cpus: str
     processes: int = 2048
     open_files: int = 4096
     tmp: int = 64
+    gives_way: bool = False
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,10 @@ class Route:
 
 @dataclass(frozen=True)
 class System:
-    """Everything a stack runs; with another `attempt`, the jobs of the release run again, though it is the same one."""
+    """Everything a stack runs; with another `attempt`, the jobs of the release run again, though it is the same one.
+
+    `told` are small files, by the services that write them: what is in them is known once an update has ended.
+    """
 
     project: str
     stack: str
@@ -227,6 +234,7 @@ class System:
     volumes: tuple[Volume, ...]
     route: Route
     attempt: pulumi.Input[str] = ""
+    told: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def declared(self) -> tuple[Service | Job, ...]:

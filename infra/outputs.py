@@ -44,9 +44,16 @@ def of(
         "digest": serving.digest,
         **pinned,
         "backups": told_of_backups,
+        **last_backup(serving),
         "releases": pulumi.Output.unsecret(kept.apply(lambda every: {each.release: told(each) for each in every})),
         history.OUTPUT: pulumi.Output.secret(kept.apply(bundle.written)),
     }
+
+
+def last_backup(serving: Serving) -> dict[str, pulumi.Input[Any]]:
+    """Return what the backup service told, where there is one."""
+    found = serving.told.get(backup.NAME)
+    return {"lastBackup": found.apply(backup.last)} if found is not None else {}
 
 
 def releases(

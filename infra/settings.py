@@ -204,6 +204,7 @@ class Backups:
 
     enabled: bool
     schedule: str
+    drill_schedule: str
     timezone: str
     max_age_hours: int
     keep: Mapping[str, int]
@@ -576,6 +577,7 @@ class Reader:
         found = Backups(
             enabled=self.truth("backups"),
             schedule=self.checked("backupSchedule", values.schedule),
+            drill_schedule=self.checked("backupDrillSchedule", values.schedule_or_never),
             timezone=self.checked("backupTimezone", values.timezone),
             max_age_hours=self.whole("backupMaxAgeHours", 1, 8784),
             keep={

@@ -60,6 +60,7 @@ def describe(
             warm_paths=settings.warm_paths,
             ready_seconds=settings.ready_seconds,
         ),
+        told={backup.NAME: backup.LAST} if settings.backups.enabled else {},
     )
     return described, made
 

@@ -234,6 +234,16 @@ def schedule(value: str) -> str:
     return value.strip()
 
 
+def schedule_or_never(value: str) -> str:
+    """Check a cron schedule, or the word for none."""
+    if value.strip() == "never":
+        return "never"
+    try:
+        return schedule(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; or never") from None
+
+
 def timezone(value: str) -> str:
     """Check the name of a time zone, as far as this machine knows them."""
     known = zoneinfo.available_timezones()

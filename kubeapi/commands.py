@@ -72,7 +72,7 @@ class Channels:
 
 @contextlib.contextmanager
 def begun(
-    client: Client, namespace: str, pod: str, container: str, command: Sequence[str]
+    client: Client, namespace: str, pod: str, container: str, command: Sequence[str], seconds: float = BEGIN_SECONDS
 ) -> Iterator[tuple[socket.socket, Channels]]:
     """Begin a command and yield the connection and its channels; raise as `Client.get` does."""
     asked = [("container", container), ("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
@@ -86,7 +86,7 @@ def begun(
         "Sec-WebSocket-Key": key,
         "Sec-WebSocket-Protocol": f"{CLOSING}, {PLAIN}",
     }
-    with client.upgraded(path, headers, BEGIN_SECONDS) as (connection, told):
+    with client.upgraded(path, headers, seconds) as (connection, told):
         protocol = told.get("Sec-WebSocket-Protocol", "")
         if told.get("Sec-WebSocket-Accept") != websocket.answer_to(key) or protocol not in (CLOSING, PLAIN):
             raise UnreachableError(

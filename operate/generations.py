@@ -62,6 +62,12 @@ def put(stack: Stack, key: str, value: str) -> None:
         stack.unset(key)
 
 
+def end_restore(request: Request, stack: Stack) -> None:
+    """Take the restore out of the settings once it is done: a volume that is lost later wants another one."""
+    if request.setting(RESTORE):
+        stack.unset(RESTORE)
+
+
 def is_on(resources: Sequence[dict[str, Any]], volume: str) -> bool:
     """Return whether the state has the database's container, or its pods, on that volume."""
     for each in resources:

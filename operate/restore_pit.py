@@ -37,6 +37,10 @@ def run(request: Request) -> int:
         code = up.update(request, stack)
         if code != 0:
             return give_up(request, stack, before, restored, code)
+        request.terminal.note("the restore is done, and its job is taken away")
+        code = up.update(request, stack)
+        if code != 0:
+            return code
     say, old = request.terminal.say, before.active
     say(f"The database is as it was at {shown(target)}, on the volume {new}. {old} is kept as it was.")
     say(f"  back to it: make config STACK={request.stack} ARGS='set {generations.ACTIVE} {old}', then make up")
@@ -89,7 +93,7 @@ def give_up(request: Request, stack: Stack, before: Generations, restored: Gener
     if generations.is_on(stack.resources(), restored.active):
         say(f"The database is on the restored volume {restored.active}; what failed came after that. make up goes on.")
         return code
-    generations.write(stack, restored, replace(before, kept=restored.kept))
+    generations.write(stack, generations.of(request), replace(before, kept=restored.kept))
     say(
         f"The database is still on {before.active}, and nothing of it was changed. The volume {restored.active} holds "
         f"nothing that is used: make forget-volume NAME={restored.active} STACK={request.stack} deletes it."

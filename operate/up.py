@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from operate import kept, platforms
+from operate import generations, kept, platforms
 from operate import stack as stacks
 from operate.request import Request
 from operate.stack import Stack
@@ -41,6 +41,7 @@ def update(request: Request, stack: Stack, *arguments: str) -> int:
         say_what_runs(request)
         return code
     platforms.of(request).settle(request, stack)
+    generations.end_restore(request, stack)
     tell(request, stack)
     say_what_runs(request)
     return 0

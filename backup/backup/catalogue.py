@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from backup import durable, fault, manifest
+from backup import durable, fault, hint, manifest
 from backup.error import StopError
 from backup.manifest import Manifest
 
@@ -162,11 +162,17 @@ def one(root: Path, identifier: str, keys: Sequence[Ed25519PublicKey]) -> Entry:
     if identifier == "latest":
         found = entries(root, keys)
         if not found:
-            raise StopError(f"{root}: no backup is there. Make one: python -m backup run")
+            raise StopError(f"{root}: no backup is there. Make one: {hint.command('run')}")
         return found[-1]
     if not ID.fullmatch(identifier) or not (root / identifier).is_dir():
-        raise StopError(f"{root}: there is no backup {identifier!r}. See those that are: python -m backup list")
+        raise StopError(f"{root}: there is no backup {identifier!r}. See those that are: {hint.command('list')}")
     return entry(root / identifier, keys)
+
+
+def newest_good(root: Path, keys: Sequence[Ed25519PublicKey], database: str = "") -> Entry | None:
+    """Return the newest backup that counts, of one database if named, or None."""
+    good = [each for each in entries(root, keys) if each.good and each.manifest is not None]
+    return next((each for each in reversed(good) if database in ("", each.manifest and each.manifest.database)), None)
 
 
 def read_note(folder: Path) -> Note:

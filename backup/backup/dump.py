@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 
-from backup import connection, durable, line, program, reading
+from backup import connection, durable, line, program, reading, room
 from backup.connection import Session
 from backup.contents import Contents, Sequence
 from backup.error import StopError
@@ -98,7 +98,10 @@ def write(tools: Tools, target: Postgres, session: Session, snapshot: Snapshot, 
                     if time.monotonic() > deadline:
                         raise StopError(f"the dump was not done within {seconds:.0f} s. BACKUP_STEP_TIMEOUT changes it")
                     progress.tick()
-                    time.sleep(POLL_SECONDS)
+                    room.watch(path.parent)
+                    if not dumping.wait(POLL_SECONDS):
+                        continue
+                    reader.thread.join(POLL_SECONDS)
             finally:
                 reader.stop()
             dumping.finish()

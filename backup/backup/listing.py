@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from backup import catalogue, settings
+from backup import catalogue, hint, settings
 from backup.catalogue import Entry
 from backup.error import StopError
 
@@ -34,14 +34,14 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
     elif found:
         sys.stdout.write(table([cells(entry, datetime.now(UTC)) for entry in found]))
     else:
-        sys.stdout.write(f"There is no backup in {chosen.folder}. Make one: python -m backup run\n")
+        sys.stdout.write(f"There is no backup in {chosen.folder}. Make one: {hint.command('run')}\n")
     return 0
 
 
 def show(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
     """Print everything that is known of one backup; return 0, or 1 when there is no such."""
     if len(arguments) != 1:
-        sys.stderr.write("backup show: wanted the name of one backup, or latest. See: python -m backup list\n")
+        sys.stderr.write(f"backup show: wanted the name of one backup, or latest. See: {hint.command('list')}\n")
         return 2
     try:
         chosen = settings.read(environ)

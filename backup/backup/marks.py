@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from backup import catalogue, line, settings
+from backup import catalogue, hint, line, newest, settings
 from backup.catalogue import Note
 from backup.error import StopError
 
@@ -22,7 +22,7 @@ MARKS: dict[str, tuple[str, Callable[[Note], Note]]] = {
 def main(mark: str, arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
     """Mark one backup; return 0, or 1 when there is no such."""
     if len(arguments) != 1:
-        line.say("error", f"{mark}: wanted the name of one backup, or latest. See: python -m backup list")
+        line.say("error", f"{mark}: wanted the name of one backup, or latest. See: {hint.command('list')}")
         return 2
     words, change = MARKS[mark]
     try:
@@ -33,6 +33,7 @@ def main(mark: str, arguments: Sequence[str], environ: Mapping[str, str] = os.en
             if mark == "accept" and (entry.manifest is None or not entry.manifest.suspect):
                 raise StopError(f"{entry.id}: it is not suspect, so there is nothing to accept")
             catalogue.write_note(entry.folder, change(entry.note))
+            newest.write(chosen)
         finally:
             os.close(lock)
     except (StopError, OSError) as error:

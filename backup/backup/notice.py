@@ -18,9 +18,10 @@ from backup.error import StopError
 SECONDS = 10.0
 # A server that sends a byte now and then would otherwise hold up the next run.
 WHOLE_SECONDS = 20.0
-PINGS = {"start": "/start", "success": "", "failure": "/fail", "overdue": "/fail"}
+PINGS = {"start": "/start", "success": "", "failure": "/fail", "overdue": "/fail", "drill-failure": "/fail"}
 MAILED = (
-    "failure", "overdue", "recovered", "drill-failure", "restore-done", "restore-rejected", "restore-failed",
+    "failure", "overdue", "recovered", "drill-failure", "drill-recovered", "restore-done", "restore-rejected",
+    "restore-failed",
 )  # fmt: skip
 
 

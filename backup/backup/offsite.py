@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from backup import bucket, catalogue, durable, fault, line, manifest, retention, settings
+from backup import bucket, catalogue, durable, fault, hint, line, manifest, newest, retention, room, settings
 from backup.bucket import Bucket
 from backup.error import StopError
 from backup.manifest import Manifest, StoredFile
@@ -107,6 +107,7 @@ def fetch(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> 
         lock = catalogue.claim(chosen.folder)
         try:
             bring(Bucket(place), chosen, arguments[0])
+            newest.write(chosen)
         finally:
             os.close(lock)
     except (StopError, OSError) as error:
@@ -132,9 +133,10 @@ def bring(session: Bucket, chosen: Settings, name: str) -> None:
         raise StopError(f"{session.place.uri('')}: there is no backup {name!r}; the newest there: {known}")
     if (chosen.folder / identifier).exists():
         raise StopError(
-            f"{chosen.folder / identifier} is there already. Check it: python -m backup verify {identifier}"
+            f"{chosen.folder / identifier} is there already. Check it: {hint.command('verify', identifier)}"
         )
     catalogue.sweep(chosen.folder)
+    room.check([room.Room(chosen.folder, copies[identifier].bytes, f"the backup {identifier}")])
     folder = catalogue.begin(chosen.folder, identifier)
     try:
         progress = Progress("fetch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import tempfile
@@ -51,6 +52,19 @@ class Program:
         except OSError as error:
             self.errors.close()
             raise StopError(f"{self.name}: cannot be started: {error.strerror}. Use the image that has it") from None
+        try:
+            self.descriptor: int | None = os.pidfd_open(self.process.pid)
+        except OSError:  # a kernel before 5.3
+            self.descriptor = None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end for so long, and tell whether it has ended; the kernel says so at once, where it can."""
+        if self.descriptor is not None:
+            select.select([self.descriptor], [], [], seconds)
+            return not self.running()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+        return not self.running()
 
     def running(self) -> bool:
         """Tell whether it runs."""
@@ -78,6 +92,8 @@ class Program:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        if self.descriptor is not None:
+            os.close(self.descriptor)
         self.errors.close()
 
 
@@ -106,8 +122,7 @@ def run(
     options = {"environ": environ, "descriptors": descriptors, "stdin": stdin, "stdout": stdout}
     with started(command, **options) as program:
         while True:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                program.process.wait(POLL_SECONDS)
+            if program.wait(POLL_SECONDS):
                 break
             tick()
             if time.monotonic() > deadline:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
 
-from backup import archive, connection, contents, line, program, reading, sql, throwaway
+from backup import archive, connection, contents, line, program, reading, room, sql, throwaway
 from backup.connection import Session, words
 from backup.contents import Contents
 from backup.error import StopError
 from backup.progress import Progress
-from backup.source import Source
+from backup.source import Source, bytes_of
 from backup.throwaway import Server
 from backup.tools import Tools
 
@@ -27,23 +27,37 @@ class UnlikeError(StopError):
 
 
 class Proof(NamedTuple):
-    """What a test restore showed besides equality: what it left out, and the locale when the original's is not here."""
+    """What a test restore showed besides equality: what it left out, the locale it had, and how large it was."""
 
     left_out: tuple[str, ...]
     locale: str
+    bytes: int
 
 
-def prove(tools: Tools, dump: Path, source: Source, wanted: Contents, folder: Path, seconds: float) -> Proof:
-    """Restore a dump and compare it with the contents of the original; raise StopError when it is not the same."""
+def prove(
+    tools: Tools, dump: Path, source: Source, wanted: Contents, folder: Path, seconds: float, needed: int = 0
+) -> Proof:
+    """Restore a dump and compare it with the contents of the original; raise StopError when it is not the same.
+
+    `needed` are the bytes that it takes, as far as that is known.
+    """
     progress = Progress("test restore")
+    throwaway.sweep(folder)
+    room.check([room.Room(folder, needed, "the test restore")])
+
+    def tick() -> None:
+        progress.tick()
+        room.watch(folder)
+
     entries = archive.listing(tools, dump, seconds).entries
     selection = archive.select(entries, frozenset(schema_names(source)))
     try:
         with throwaway.started(tools, folder) as server:
             locale = prepare(server, source)
-            load(tools, server, dump, selection, folder, seconds, progress)
+            load(tools, server, dump, selection, folder, seconds, tick)
             with connection.connect(server.as_loader(DATABASE)) as session:
                 got = reading.read(session, lambda *_: progress.tick())
+                taken = bytes_of(session)
     except OSError as error:
         raise StopError(
             f"test restore: {error.filename or folder}: {error.strerror}. Give BACKUP_WORK_DIR room"
@@ -55,7 +69,7 @@ def prove(tools: Tools, dump: Path, source: Source, wanted: Contents, folder: Pa
     progress.done(tables=len(got.tables), rows=got.rows, left_out=len(selection.left_out))
     if selection.left_out:
         line.say("warning", "the test restore left out what only a superuser makes", entries=selection.left_out)
-    return Proof(selection.left_out, locale)
+    return Proof(selection.left_out, locale, taken)
 
 
 def schema_names(source: Source) -> list[str]:
@@ -135,7 +149,7 @@ def load(
     selection: archive.Selection,
     folder: Path,
     seconds: float,
-    progress: Progress,
+    tick: Callable[[], None],
 ) -> None:
     """Load the selected entries as a role that can do no harm outside this database."""
     chosen = folder / "entries"
@@ -155,11 +169,4 @@ def load(
             f"--dbname={access.conninfo}",
             str(dump),
         ]
-        program.run(
-            command, seconds=seconds, environ=access.environ, descriptors=access.descriptors, tick=progress.tick
-        )
-
-
-def has_room(folder: Path, wanted: int) -> bool:
-    """Tell whether so many bytes are free where the test restore is made."""
-    return shutil.disk_usage(folder).free >= wanted
+        program.run(command, seconds=seconds, environ=access.environ, descriptors=access.descriptors, tick=tick)

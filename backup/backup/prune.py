@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from backup import bucket, catalogue, clock, fault, line, offsite, retention, settings, state
+from backup import bucket, catalogue, clock, fault, hint, line, newest, offsite, retention, settings, state
 from backup.catalogue import Entry
 from backup.error import StopError
 from backup.retention import Candidate, Plan
@@ -25,9 +25,10 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
             before = state.read(chosen.folder)
             if before.last_result not in ("", "success"):
                 raise StopError(
-                    f"nothing is pruned after a failed run ({before.last_error}). Mend that: python -m backup run"
+                    f"nothing is pruned after a failed run ({before.last_error}). Mend that: {hint.command('run')}"
                 )
             prune(chosen, before, dry_run=bool(arguments))
+            newest.write(chosen)
         finally:
             os.close(lock)
     except (StopError, OSError) as error:
@@ -53,7 +54,7 @@ def prune(chosen: Settings, before: State, *, dry_run: bool) -> None:
     newest = max((entry.manifest.at for entry in entries if entry.manifest is not None), default=None)
     doubt = clock.trouble(before.clock, clock.read(), newest)
     if doubt:
-        raise StopError(f"nothing is pruned: {doubt}. Set the clock right, then: python -m backup run")
+        raise StopError(f"nothing is pruned: {doubt}. Set the clock right, then: {hint.command('run')}")
     decided = plan(entries, chosen)
     by_id = {entry.id: entry for entry in entries}
     for identifier in decided.remove:

@@ -20,8 +20,10 @@ from backup import (
     clock,
     connection,
     fault,
+    hint,
     line,
     manifest,
+    newest,
     notice,
     offsite,
     postgres,
@@ -31,6 +33,7 @@ from backup import (
     settings,
     sqlite,
     state,
+    throwaway,
     url,
 )
 from backup.error import StopError
@@ -87,6 +90,7 @@ def attempt(
         state.write(chosen.folder, after)
     if not error:
         prune.automatic(chosen, before, place)
+    newest.write(chosen)
     for name in [*(["recovered"] if not error and before.failures_in_a_row else []), "failure" if error else "success"]:
         notice.tell(channels, Event(name, summary(target, made, error, after)))
     return 1 if error else 0
@@ -125,6 +129,7 @@ def make(
     """
     for name in catalogue.sweep(chosen.folder):
         line.say("warning", "removed what a killed run left", name=name)
+    throwaway.clear(chosen.work)
     began = datetime.now(UTC)
     identifier = catalogue.new_id(began)
     fault.point("begin:before")
@@ -208,7 +213,7 @@ def judged(chosen: Settings, found: Manifest) -> Manifest:
     ]
     why = retention.suspicion(before, retention.Size(found.bytes, found.rows))
     if why:
-        line.say("warning", f"this backup is suspect: {why}. If that is right: python -m backup accept {found.id}")
+        line.say("warning", f"this backup is suspect: {why}. If that is right: {hint.command('accept', found.id)}")
     return replace(found, suspect=why)
 
 

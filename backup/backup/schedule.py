@@ -7,11 +7,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from backup import catalogue, clock, cron, line, metrics, notice, program, setting, settings, state, timetable, url
+from backup import (
+    catalogue,
+    clock,
+    cron,
+    line,
+    metrics,
+    newest,
+    notice,
+    program,
+    setting,
+    settings,
+    state,
+    throwaway,
+    timetable,
+    url,
+)
 from backup.cron import Cron
 from backup.error import StopError
 from backup.notice import Channels, Event
@@ -19,6 +34,8 @@ from backup.settings import Settings
 from backup.state import State
 
 DEFAULT = "30 3 * * *"
+DRILL_DEFAULT = "0 5 * * sun"
+NEVER = "never"
 # By its age `probe-backup` knows whether this program still looks at the clock.
 MARK = Path("/tmp/schedule")  # noqa: S108 - the container's own, which nobody else writes to
 # The clock may be set while this sleeps, so it looks again and again.
@@ -33,6 +50,7 @@ class Service:
 
     chosen: Settings
     schedule: Cron
+    drill: Cron | None
     limit: timedelta
     channels: Channels
     metrics: Path | None
@@ -44,7 +62,11 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
     """Run the schedule until a signal ends it; return 1 when the settings are unusable."""
     try:
         service = prepare(environ)
-        os.close(catalogue.claim(service.chosen.folder, wait=True))
+        lock = catalogue.claim(service.chosen.folder, wait=True)
+        throwaway.clear(service.chosen.work)
+        # What there is may have been found, brought or taken away while nothing ran.
+        newest.write(service.chosen)
+        os.close(lock)
     except StopError as error:
         line.say("error", str(error))
         return 1
@@ -60,6 +82,10 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
             line.say("info", "a run is due", why=decision.why)
             run(service)
             continue
+        if drill_is_due(service, now, before):
+            line.say("info", "a drill is due: the newest backup is restored as if it were needed")
+            drill(service)
+            continue
         late = timetable.overdue(before, now, service.began, service.limit)
         alarmed = alarm(service, before, now, alarmed) if late else None
         record(service, before, now, decision.next, late)
@@ -70,15 +96,12 @@ def prepare(environ: Mapping[str, str]) -> Service:
     """Return the service that the settings ask for; raise StopError that names the one that is unusable."""
     chosen = settings.read(environ)
     chosen.key()
-    text = setting.read("BACKUP_SCHEDULE", environ) or DEFAULT
-    try:
-        schedule = cron.parse(text)
-    except ValueError as error:
-        raise StopError(f"BACKUP_SCHEDULE: {error}") from None
+    drill = setting.read("BACKUP_DRILL_SCHEDULE", environ) or DRILL_DEFAULT
     path = environ.get("BACKUP_METRICS_FILE")
     return Service(
         chosen=chosen,
-        schedule=schedule,
+        schedule=parsed("BACKUP_SCHEDULE", setting.read("BACKUP_SCHEDULE", environ) or DEFAULT),
+        drill=None if drill == NEVER else parsed("BACKUP_DRILL_SCHEDULE", drill),
         limit=timedelta(hours=setting.number("BACKUP_MAX_AGE_HOURS", 26, 1, 24 * 366, environ)),
         channels=notice.find(environ),
         metrics=Path(path) if path else None,
@@ -87,13 +110,22 @@ def prepare(environ: Mapping[str, str]) -> Service:
     )
 
 
-def run(service: Service) -> None:
-    """Make one backup in a process of its own: what it held is free afterwards, and a crash of it is not this one's."""
-    command = [*program.LEASH, sys.executable, "-m", "backup", "run", "--wait"]
-    before = state.read(service.chosen.folder).last_run
-    with subprocess.Popen(command) as process:
+def parsed(name: str, text: str) -> Cron:
+    """Return the schedule of a setting; raise StopError that names it when it means nothing."""
+    try:
+        return cron.parse(text)
+    except ValueError as error:
+        raise StopError(f"{name}: {error}") from None
+
+
+def command(*words: str) -> int:
+    """Give one command in a process of its own, and return its exit status.
+
+    What it held is free afterwards, and a crash of it is not this one's.
+    """
+    with subprocess.Popen([*program.LEASH, sys.executable, "-m", "backup", *words, "--wait"]) as process:
         try:
-            status = ended(process)
+            return ended(process)
         except BaseException:
             process.terminate()
             try:
@@ -101,6 +133,12 @@ def run(service: Service) -> None:
             except subprocess.TimeoutExpired:
                 process.kill()
             raise
+
+
+def run(service: Service) -> None:
+    """Make one backup."""
+    before = state.read(service.chosen.folder).last_run
+    status = command("run")
     after = state.read(service.chosen.folder)
     if after.last_run == before or after.last_result == state.UNFINISHED:
         # It came to no end of its own, or could not write: without this it would be due again at once, and for ever.
@@ -128,6 +166,35 @@ def failed(service: Service, after: State, status: int) -> None:
         time.sleep(timetable.RETRIES[0].total_seconds())
         return
     notice.tell(service.channels, Event("failure", {"database": service.database, "error": noted.last_error}))
+
+
+def drill_is_due(service: Service, now: datetime, before: State) -> bool:
+    """Tell whether to try a restore of the newest backup now; one that is encrypted takes the key's file for that."""
+    if service.drill is None:
+        return False
+    sealed = bool(service.chosen.recipients)
+    if sealed and service.chosen.identity is None:
+        return False
+    return timetable.drill_due(service.drill, service.chosen.zone, now, before, sealed=sealed)
+
+
+def drill(service: Service) -> None:
+    """Try a restore of the newest backup; what comes of it is told and noted by whoever tries it."""
+    before = state.read(service.chosen.folder).last_drill
+    status = command("drill")
+    after = state.read(service.chosen.folder)
+    if after.last_drill != before:
+        return
+    # As with a run: without this it would be due again at once.
+    line.say("error", "a drill ended without a result", status=status)
+    about = f"the drill ended with status {status} and no result"
+    try:
+        noted = replace(after, last_drill=datetime.now(UTC).timestamp(), last_drill_result="failure")
+        state.write(service.chosen.folder, noted)
+    except OSError as error:
+        line.say("error", f"{service.chosen.folder}: {error.strerror}. The next try is in five minutes")
+        time.sleep(timetable.RETRIES[0].total_seconds())
+    notice.tell(service.channels, Event("drill-failure", {"database": service.database, "error": about}))
 
 
 def alarm(service: Service, before: State, now: datetime, alarmed: datetime | None) -> datetime:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from backup import durable, program
+from backup import durable, program, room
 from backup.error import StopError
 from backup.progress import Progress
 
@@ -29,8 +29,13 @@ def seal(path: Path, recipients: tuple[str, ...], seconds: float) -> Path:
     """Encrypt a file to the recipients, make that durable, remove the clear one, and return the new one's path."""
     sealed = path.with_name(path.name + SUFFIX)
     progress = Progress("encrypt")
+
+    def tick() -> None:
+        progress.tick()
+        room.watch(path.parent)
+
     to = [word for recipient in recipients for word in ("--recipient", recipient)]
-    program.run(["age", *to, "--output", str(sealed), str(path)], seconds=seconds, tick=progress.tick)
+    program.run(["age", *to, "--output", str(sealed), str(path)], seconds=seconds, tick=tick)
     durable.sync(sealed)
     path.unlink()
     progress.done(bytes=sealed.stat().st_size, recipients=len(recipients))

@@ -44,6 +44,12 @@ class Source(NamedTuple):
         return self.version_number // 10000
 
 
+def bytes_of(session: Session) -> int:
+    """Return how large the session's database is, with its indexes and what is dead in it."""
+    ((found,),) = reading.rows(session, "SELECT pg_database_size(current_database())")
+    return int(found)
+
+
 def read(session: Session) -> Source:
     """Return what the session's server and database are like."""
     ((number, version, encoding, about),) = reading.rows(session, DATABASE)

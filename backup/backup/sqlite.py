@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from backup import contents, durable, fault
+from backup import contents, durable, fault, room
 from backup.contents import Contents, Table
 from backup.error import StopError
 from backup.made import Made, Piece
@@ -29,6 +29,9 @@ def make(chosen: Settings, target: Sqlite, folder: Path) -> Made:
     """Copy the database, and compare what the copy holds with what was read in the same transaction."""
     path = folder / NAME
     with told(target.path):
+        taken = target.path.stat().st_size if target.path.is_file() else 0
+        places = ((chosen.folder, "the copy"), (chosen.work, "the test restore"))
+        room.check([room.Room(place, taken, what) for place, what in places])
         held = copy(target.path, path)
     fault.point("restore:before")
     prove(path, held, chosen.work / "proof")

@@ -24,6 +24,7 @@ class State:
     last_seconds: float = 0.0
     last_drill: float = 0.0
     last_drill_result: str = ""
+    first_run: float = 0.0
     failures: int = 0
     failures_in_a_row: int = 0
     wall: float = 0.0
@@ -40,10 +41,11 @@ def read(root: Path) -> State:
     """Return the state; one that cannot be read counts as a failed run, after which nothing is pruned."""
     try:
         document: dict[str, Any] = json.loads((root / NAME).read_bytes())
-        return State(**document)
+        # A newer image may have written more, and an older one takes over where somebody goes back.
+        return State(**{name: value for name, value in document.items() if name in State.__dataclass_fields__})
     except FileNotFoundError:
         return State()
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         line.say("warning", f"{root / NAME} cannot be read and is begun anew; nothing is pruned before a success")
         return State(last_result="failure", last_error=f"{NAME} could not be read")
 
@@ -58,6 +60,7 @@ def after_run(state: State, now: clock.Reading, seconds: float, error: str) -> S
     common = replace(
         state,
         last_run=now.wall,
+        first_run=state.first_run or now.wall,
         last_result="failure" if error else "success",
         last_error=error,
         last_seconds=round(seconds, 3),

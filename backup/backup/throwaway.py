@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from backup.error import StopError
 from backup.tools import Tools
 from backup.url import Postgres
 
+CLUSTER = Path("/usr/lib/backup/cluster")
 START_SECONDS = 60.0
 POLL_SECONDS = 0.02
 # A socket's path has 107 bytes, and its file is called .s.PGSQL.5432.
@@ -78,6 +81,24 @@ def sweep(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
+def clear(work: Path) -> None:
+    """Remove all that killed ones left where test restores are made; raise StopError where nothing can be made there.
+
+    A drill that was killed leaves what it has decrypted.
+    """
+    try:
+        work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("proof", "drill"):
+            sweep(work / name)
+        (work / "proof").mkdir()
+        (work / "proof").rmdir()
+    except OSError as error:
+        raise StopError(
+            f"{work}: cannot be written as uid {os.getuid()}: {error.strerror}. Mount a volume there, or for a host "
+            f"folder run: chown {os.getuid()}:{os.getgid()} FOLDER. BACKUP_WORK_DIR names it"
+        ) from None
+
+
 @contextlib.contextmanager
 def started(tools: Tools, folder: Path) -> Iterator[Server]:
     """Make and run a server in a folder for as long as the block lasts; raise StopError when it does not start."""
@@ -102,25 +123,27 @@ def started(tools: Tools, folder: Path) -> Iterator[Server]:
 
 
 def initialise(tools: Tools, folder: Path, server: Server) -> None:
-    """Make the cluster; everybody needs a password, also on the socket: what is loaded may try to connect."""
-    password = folder / "password"
-    password.touch(mode=0o600)
-    password.write_text(server.admin_password + "\n", encoding="ascii")
-    command = [
-        tools.command("initdb"),
-        f"--pgdata={folder / 'data'}",
-        f"--username={server.admin}",
-        f"--pwfile={password}",
-        "--auth=scram-sha-256",
-        "--encoding=UTF8",
-        "--no-sync",
-        "--no-instructions",
-        *(["--locale-provider=builtin", "--locale=C.UTF-8"] if tools.major >= 17 else ["--locale=C.UTF-8"]),
-        *(f"--set={name}={value}" for name, value in SETTINGS.items()),
-        f"--set=unix_socket_directories={folder}",
-    ]
-    program.run(command, seconds=START_SECONDS)
-    password.unlink()
+    """Make the cluster, of the image's empty one; everybody needs a password: what is loaded may try to connect.
+
+    The role that the empty one came with has none. Another is made while nobody can connect at all.
+    """
+    if not CLUSTER.is_dir():
+        raise StopError(
+            f"{CLUSTER}: is not there, wanted the empty server that test restores begin with. Use the image"
+        )
+    data = folder / "data"
+    program.run(["cp", "--recursive", str(CLUSTER), str(data)], seconds=START_SECONDS)
+    data.chmod(0o700)
+    (data / "pg_hba.conf").write_text("local all all scram-sha-256\n", encoding="ascii")
+    own = {**SETTINGS, "unix_socket_directories": str(folder)}
+    with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
+        file.writelines(f"{name} = {sql.string(value)}\n" for name, value in own.items())
+    role = f"CREATE ROLE {sql.name(server.admin)} SUPERUSER LOGIN PASSWORD {sql.string(server.admin_password)}\n"
+    with tempfile.TemporaryFile() as told:
+        told.write(role.encode())
+        told.seek(0)
+        alone = [tools.command("postgres"), "--single", "-D", str(data), "postgres"]
+        program.run(alone, seconds=START_SECONDS, stdin=told)
 
 
 def await_start(running: program.Program, server: Server) -> Session:

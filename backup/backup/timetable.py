@@ -12,6 +12,7 @@ from backup.state import State
 # After a failure it is tried again: what is wrong often mends itself, and a night without a backup is long.
 RETRIES = (timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 AHEAD = timedelta(minutes=1)
+DAILY = timedelta(days=1)
 
 
 class Decision(NamedTuple):
@@ -43,6 +44,20 @@ def decide(schedule: Cron, zone: tzinfo, now: datetime, state: State) -> Decisio
             return Decision(True, f"the last run failed; this is try {tries + 1}", following)
         return Decision(False, "the last run failed", min(again, following))
     return Decision(False, "", following)
+
+
+def drill_due(schedule: Cron, zone: tzinfo, now: datetime, state: State, *, sealed: bool) -> bool:
+    """Tell whether a restore is to be tried again, as whoever needs the newest backup would have to do it.
+
+    Each backup has been restored as it was made. What that has not shown is whether the key fits, so the first that is
+    encrypted is tried at once; and while it does not work, it is tried every day.
+    """
+    if not state.last_success:
+        return False
+    if state.last_drill_result == "failure" and now.timestamp() - state.last_drill >= DAILY.total_seconds():
+        return True
+    last = datetime.fromtimestamp(state.last_drill or (0.0 if sealed else state.first_run), UTC)
+    return last < cron.latest(schedule, now, zone) or last > now + AHEAD
 
 
 def overdue(state: State, now: datetime, began: datetime, limit: timedelta) -> bool:

@@ -11,7 +11,25 @@ from pathlib import Path
 
 import psycopg
 
-from backup import archive, catalogue, contents, line, notice, proof, seal, settings, source, sqlite, state, tools
+from backup import (
+    archive,
+    catalogue,
+    contents,
+    fault,
+    hint,
+    line,
+    newest,
+    notice,
+    proof,
+    room,
+    seal,
+    settings,
+    source,
+    sqlite,
+    state,
+    throwaway,
+    tools,
+)
 from backup.catalogue import Entry
 from backup.error import StopError
 from backup.manifest import Manifest
@@ -19,6 +37,7 @@ from backup.notice import Event
 from backup.reading import Extension
 from backup.settings import Settings
 from backup.source import Source
+from backup.state import State
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
@@ -28,29 +47,47 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
 
 def drill(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
     """Do with the named backup, or the newest, what a restore would: decrypt it, restore it, compare it."""
-    return each(arguments or ["latest"], environ, "drill")
+    names = [word for word in arguments if word != "--wait"] or ["latest"]
+    return each([*(["--wait"] if "--wait" in arguments else []), *names], environ, "drill")
 
 
-def each(names: Sequence[str], environ: Mapping[str, str], what: str) -> int:
-    """Check backups one after the other, also after one that is broken."""
+def each(arguments: Sequence[str], environ: Mapping[str, str], what: str) -> int:
+    """Check backups one after the other, also after one that is broken. With --wait first, wait for others."""
+    wait = list(arguments[:1]) == ["--wait"]
+    names = arguments[1:] if wait else arguments
     try:
         chosen, channels = settings.read(environ), notice.find(environ)
-        lock = catalogue.claim(chosen.folder)
+        lock = catalogue.claim(chosen.folder, wait=wait)
     except StopError as error:
         line.say("error", str(error))
         return 1
     try:
-        results = [checked(chosen, entry, what) for entry in wanted(chosen, names)]
-    except StopError as error:
-        line.say("error", str(error))
-        results = [False]
+        troubles = tried(chosen, names, what)
+        found = "; ".join(trouble for trouble in troubles if trouble)
+        newest.write(chosen)
+        event = told(record(chosen, found), names, found) if what == "drill" else None
     finally:
         os.close(lock)
-    if what == "drill":
-        record(chosen, "success" if all(results) else "failure")
-        if not all(results):
-            notice.tell(channels, Event("drill-failure", {"backups": ", ".join(names)}))
-    return 0 if all(results) else 1
+    if event:
+        notice.tell(channels, event)
+    return 1 if found else 0
+
+
+def tried(chosen: Settings, names: Sequence[str], what: str) -> list[str]:
+    """Return what is wrong with each backup, nothing for one that is right."""
+    try:
+        return [checked(chosen, entry, what) for entry in wanted(chosen, names)]
+    except StopError as error:
+        line.say("error", str(error))
+        return [str(error)]
+
+
+def told(before: State, names: Sequence[str], trouble: str) -> Event | None:
+    """Return what others are told of a drill: that it failed, or that it works again."""
+    about = {"backups": ", ".join(names)}
+    if trouble:
+        return Event("drill-failure", {**about, "error": trouble})
+    return Event("drill-recovered", about) if before.last_drill_result == "failure" else None
 
 
 def wanted(chosen: Settings, names: Sequence[str]) -> list[Entry]:
@@ -59,34 +96,39 @@ def wanted(chosen: Settings, names: Sequence[str]) -> list[Entry]:
         return [catalogue.one(chosen.folder, name, chosen.keys) for name in names]
     entries = catalogue.entries(chosen.folder, chosen.keys)
     if not entries:
-        raise StopError(f"{chosen.folder}: no backup is there. Make one: python -m backup run")
+        raise StopError(f"{chosen.folder}: no backup is there. Make one: {hint.command('run')}")
     return entries
 
 
-def record(chosen: Settings, result: str) -> None:
-    """Note what the drill came to, for who watches."""
-    now = datetime.now(UTC).timestamp()
-    state.write(chosen.folder, replace(state.read(chosen.folder), last_drill=now, last_drill_result=result))
+def record(chosen: Settings, trouble: str) -> State:
+    """Note what the drill came to, for who watches; return what was noted before."""
+    before, now = state.read(chosen.folder), datetime.now(UTC).timestamp()
+    after = replace(before, last_drill=now, last_drill_result="failure" if trouble else "success")
+    try:
+        state.write(chosen.folder, after)
+    except OSError as error:
+        line.say("error", f"{chosen.folder}: the result could not be noted: {error.strerror}")
+    return before
 
 
-def checked(chosen: Settings, entry: Entry, what: str) -> bool:
-    """Check one backup, tell what came of it, and note it beside the backup."""
+def checked(chosen: Settings, entry: Entry, what: str) -> str:
+    """Check one backup, tell what came of it, and note it beside the backup; return what is wrong, if anything is."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     if entry.manifest is None:
         line.say("error", f"{what} failed: {entry.trouble}", id=entry.id)
-        return False
+        return entry.trouble
     try:
         level = drilled(chosen, entry, entry.manifest) if what == "drill" else whole(chosen, entry, entry.manifest)
     except BrokenError as error:
         line.say("error", f"this backup is broken and does not count: {error}", id=entry.id)
         note(entry, entry.note._replace(checked_at=now, checked="", broken=str(error)))
-        return False
+        return str(error)
     except (StopError, OSError, psycopg.Error) as error:
         line.say("error", f"{what} failed: {error}", id=entry.id)
-        return False
+        return str(error) or type(error).__name__
     line.say("info", f"this backup is right: {level}", id=entry.id)
     note(entry, entry.note._replace(checked_at=now, checked=level, broken=""))
-    return True
+    return ""
 
 
 class BrokenError(StopError):
@@ -132,11 +174,15 @@ def intact(entry: Entry, found: Manifest) -> None:
 def drilled(chosen: Settings, entry: Entry, found: Manifest) -> str:
     """Decrypt, compare with what was encrypted, restore, and compare with the original's contents."""
     intact(entry, found)
+    throwaway.clear(chosen.work)
     folder = chosen.work / "drill"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
+    folder.mkdir(mode=0o700)
     try:
+        if found.recipients:
+            opened = sum(file.plain_bytes for file in found.files)
+            room.check([room.Room(folder, opened, "what is decrypted")])
         paths = {file.role: clear(chosen, entry, found, file.role, folder) for file in found.files}
+        fault.point("drill:between")
         prove(chosen, found, paths)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -166,7 +212,9 @@ def prove(chosen: Settings, found: Manifest, paths: Mapping[str, Path]) -> None:
         if found.kind == "sqlite":
             sqlite.prove(paths["sqlite"], wanted, folder)
         else:
-            proof.prove(tools.find(), paths["dump"], origin(found), wanted, folder, chosen.step_seconds)
+            database_bytes = int(found.verify.get("sizes", {}).get("database_bytes", 0))
+            needed = room.for_restore(database_bytes, found)
+            proof.prove(tools.find(), paths["dump"], origin(found), wanted, folder, chosen.step_seconds, needed)
     except proof.UnlikeError as error:
         raise BrokenError(str(error)) from None
 

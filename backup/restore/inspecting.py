@@ -29,6 +29,7 @@ FORCED = f"""SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON
 HEADS = "SELECT left(version_num::text, 64) FROM public.alembic_version ORDER BY 1 LIMIT 10"
 THERE = "SELECT to_regclass('public.alembic_version') IS NOT NULL"
 HINT = "Look into the file: it was loaded, but cannot be read again as it should"
+SMOKE = "Look whether the file is of the app's database, or correct the setting"
 
 
 def inspect(folder: Path, asked: Request, target: Postgres) -> dict[str, object]:
@@ -38,11 +39,14 @@ def inspect(folder: Path, asked: Request, target: Postgres) -> dict[str, object]
         try:
             ours.execute("ANALYZE")
             found = contents(ours, stage)
-            found |= {"invalid_indexes": session.names(ours, INDEXES)}
+            whole(ours)
             found |= {"unvalidated": session.names(ours, CONSTRAINTS), "head": head(ours)}
-            found["smoke"] = [smoke(ours, text) for text in asked.smoke]
+            for text in asked.smoke:
+                smoke(ours, text)
         except psycopg.Error as error:
             raise session.explained(error, "after the load") from None
+        except RefusalError:
+            raise
         except StopError as error:
             raise RefusalError(str(error).rstrip("."), HINT) from None
         except BaseException:
@@ -64,6 +68,12 @@ def contents(ours: Session, stage: Stage) -> dict[str, object]:
     return {**found.document(), "rows": found.rows}
 
 
+def whole(ours: Session) -> None:
+    """Raise RefusalError for an index that could not be finished."""
+    if broken := session.names(ours, INDEXES):
+        raise RefusalError(f"indexes are not valid: {', '.join(broken)}", HINT)
+
+
 @contextlib.contextmanager
 def unforced(ours: Session) -> Iterator[None]:
     """Let the owner of the tables see all of their rows, for as long as the block lasts."""
@@ -79,15 +89,15 @@ def head(ours: Session) -> str:
     return ",".join(session.names(ours, HEADS)) if there else ""
 
 
-def smoke(ours: Session, text: str) -> dict[str, object]:
-    """Run a statement that only reads; it succeeds when it does, and when its only value is not false."""
+def smoke(ours: Session, text: str) -> None:
+    """Run a statement that only reads; raise RefusalError when it fails, or says nothing but false."""
     try:
-        with ours.transaction():
+        with unforced(ours), ours.transaction():
             ours.execute("SET TRANSACTION READ ONLY")
             ours.execute(f"SET LOCAL search_path = {sql.name('public')}".encode())
             cursor = ours.execute(text.encode(), binary=True)
             rows = cursor.fetchmany(2) if cursor.description else []
-            ok = not (len(rows) == 1 and len(rows[0]) == 1 and rows[0][0] is False)
-            return {"ok": ok, "reason": "" if ok else "it says false"}
     except psycopg.Error as error:
-        return {"ok": False, "reason": session.explained(error, "smoke").reason}
+        raise RefusalError(session.explained(error, "RESTORE_SMOKE_SQL fails").reason, SMOKE) from None
+    if len(rows) == 1 and len(rows[0]) == 1 and rows[0][0] is False:
+        raise RefusalError("RESTORE_SMOKE_SQL says false", SMOKE)

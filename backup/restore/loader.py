@@ -83,6 +83,7 @@ def serve(folder: Path, environ: Mapping[str, str]) -> None:
         text = f"the loader ended {MOST_TRIES} times while it was at it"
         work.refuse(folder, asked, RefusalError(text, "Look at its memory and its log, and put the file here again"))
         return
+    request.progress(folder, asked.seq, asked.verb, 0, 0, "")
     command = [sys.executable, "-m", "restore", "loader", "work", folder.name]
     with program.started(command, environ=environ, stdout=sys.stdout.fileno()) as working:
         error = watched(folder, asked, working)

@@ -169,10 +169,10 @@ def check_language(statement: Statement) -> None:
     if not {b"function", b"procedure"} & set(statement.tokens[1:4]):
         return
     for at, token in enumerate(statement.tokens[:-1]):
-        language = statement.tokens[at + 1].decode("utf-8", "replace")
-        if token == b"language" and plain(language) in LANGUAGES:
+        language = plain(statement.tokens[at + 1].decode("utf-8", "replace")).lower()
+        if token == b"language" and language in LANGUAGES:
             raise RefusalError(
-                f"line {statement.line}: it has a function in LANGUAGE {plain(language).upper()}, "
+                f"line {statement.line}: it has a function in LANGUAGE {language.upper()}, "
                 "which only a superuser may make",
                 "Leave it out of the dump, or put it into an extension",
             )

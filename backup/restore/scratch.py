@@ -1,12 +1,13 @@
 """What the loader may do, and where: pure SQL for who prepares its role and each scratch database.
 
-The loader is an ordinary role that signs in and is a member of no other one. In the database it loads into it may make
-schemas (a dump has some) and owns `public` (a dump says what that is like); it owns neither that database nor anything
-in another one, and the server lets it connect nowhere else. So whatever a dump runs cannot read the server's files,
-start programs, load libraries, make or end roles, databases and subscriptions, or end others' sessions.
+The loader is an ordinary role that signs in and is a member of no other one. In the database that it loads into it may
+make schemas, as a dump has some, and owns `public`, as a dump says what that is like; it owns neither that database nor
+anything in another one, and the server lets it connect nowhere else. So nothing that a dump runs can read the server's
+files, start programs, load libraries, make or change roles, databases and subscriptions, or end other roles' sessions.
+What it can do outside this database is change its own password and settings: `guard` sets them back.
 
-Who prepares this owns the scratch database and is a member of the loader's role: without it nobody but a superuser can
-hand over a schema. It needs no other right, and is never the other way round.
+Who prepares this is a member of the database's owner and of the loader's role: without that nobody but a superuser
+hands a schema over. The loader is never a member of theirs.
 """
 
 from __future__ import annotations
@@ -46,13 +47,13 @@ def opened(database: str, loader: str = LOADER) -> tuple[str, ...]:
 def prepared(extensions: Iterable[tuple[str, str]] = (), loader: str = LOADER) -> tuple[str, ...]:
     """Return what is made inside it before anything is loaded, by its owner: extensions, each with its schema.
 
-    Their schemas are the loader's, as a dump's own are; what is in them is not. The schema may be empty: the default.
+    Their schemas are the loader's, as a dump's own are; what is in them is not. An empty schema is public.
     """
     name = sql.name(loader)
-    wanted = list(extensions)
-    schemas = sorted({schema for _, schema in wanted if schema} - {"pg_catalog", "public"})
+    wanted = [(extension, schema or "public") for extension, schema in extensions]
+    schemas = sorted({schema for _, schema in wanted} - {"pg_catalog", "public"})
     return (
-        *(f"CREATE SCHEMA {sql.name(schema)}" for schema in schemas),
+        *(f"CREATE SCHEMA IF NOT EXISTS {sql.name(schema)}" for schema in schemas),
         *(f"CREATE EXTENSION IF NOT EXISTS {sql.name(extension)}{within(schema)}" for extension, schema in wanted),
         "REVOKE ALL ON SCHEMA public FROM PUBLIC",
         *(f"ALTER SCHEMA {sql.name(schema)} OWNER TO {name}" for schema in ("public", *schemas)),
@@ -63,7 +64,7 @@ def prepared(extensions: Iterable[tuple[str, str]] = (), loader: str = LOADER) -
 
 def within(schema: str) -> str:
     """Return the clause that puts an extension into a schema."""
-    return f" SCHEMA {sql.name(schema)}" if schema and schema != "pg_catalog" else ""
+    return f" SCHEMA {sql.name(schema)}" if schema != "pg_catalog" else ""
 
 
 # A dump fills those tables of an extension that it says are the user's to fill.

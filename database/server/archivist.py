@@ -20,6 +20,7 @@ GAP_SECONDS = 900.0
 """A gap is answered with a full backup, but one that keeps coming back not with one after another."""
 AGAIN_SECONDS = 60.0
 TELL_SECONDS = 600.0
+NICENESS = 10
 STATE = """
 SELECT json_build_object(
     'timeline', (SELECT timeline_id FROM pg_control_checkpoint()),
@@ -44,6 +45,8 @@ class Seen(NamedTuple):
 def main() -> int:
     """Keep the archive until told to stop, and return 0; 1 where the settings cannot be used."""
     signal.signal(signal.SIGTERM, ordered)
+    # The server shares this container's processors, and goes first.
+    os.nice(NICENESS)
     try:
         Archivist(archiving.needed(os.environ)).work()
     except StopError as error:

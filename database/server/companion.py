@@ -45,7 +45,7 @@ class Companion:
         return ended and not self.stopping
 
     def start(self) -> None:
-        """Start it in a session of its own, below the server where processors are scarce."""
+        """Start it in a session of its own."""
         actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             *((os.POSIX_SPAWN_CLOSE, each) for each in self.closed),

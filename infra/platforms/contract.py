@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import pulumi
@@ -17,10 +17,14 @@ Former = Mapping[tuple[str, str], str]
 
 @dataclass(frozen=True)
 class Serving:
-    """A release, known once it serves (in a preview, at once), and the platform's name for exactly its image."""
+    """A release, known once it serves (in a preview, at once), and the platform's name for exactly its image.
+
+    `told` is what services wrote into the files that the system names, nothing where that cannot be known in time.
+    """
 
     release: pulumi.Output[str]
     digest: pulumi.Output[str]
+    told: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
 
 
 class Platform(Protocol):

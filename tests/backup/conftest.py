@@ -22,6 +22,7 @@ from tests.database.conftest import Database, roles_document
 
 HERE = Path(__file__).parent
 USER = 10004
+OF_ALL = (".last.json", ".lock", ".state.json")
 PASSWORD = "a@b:c/d%e'f\\g ä#?"
 Docker = Callable[..., str]
 
@@ -181,8 +182,8 @@ class Desk:
         return [item["id"] for item in self.listed() if item["good"]]
 
     def names(self) -> list[str]:
-        """What is in the folder besides the lock and the state."""
-        return sorted(path.name for path in self.folder.iterdir() if path.name not in (".lock", ".state.json"))
+        """What is in the folder besides the lock and what is told of all."""
+        return sorted(path.name for path in self.folder.iterdir() if path.name not in OF_ALL)
 
 
 @pytest.fixture(scope="package")
@@ -241,6 +242,24 @@ def desk(stage: Stage, small: str) -> Desk:
 def on(stage: Stage) -> Callable[[str], Desk]:
     """The program on a database of that name."""
     return lambda database: Desk(stage, database, uuid.uuid4().hex[:8])
+
+
+@pytest.fixture(scope="package")
+def keys(stage: Stage) -> dict[str, dict[str, str]]:
+    """Two recipients and a stranger, each with its public key and the path of its secret one."""
+    found = {}
+    for name in ("ours", "theirs", "strangers"):
+        secret = stage.docker("exec", stage.name, "age-keygen")
+        public = next(line.split()[-1] for line in secret.splitlines() if "public key" in line)
+        found[name] = {"public": public, "path": stage.file(f"{name}.age-key", secret.encode())}
+    return found
+
+
+@pytest.fixture
+def sealed(desk: Desk, keys: dict[str, dict[str, str]]) -> Desk:
+    """A folder whose backups are encrypted to two recipients."""
+    desk.environ["BACKUP_AGE_RECIPIENTS"] = f"{keys['ours']['public']}, {keys['theirs']['public']}"
+    return desk
 
 
 @pytest.fixture(scope="session")

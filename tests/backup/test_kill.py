@@ -107,20 +107,33 @@ def test_a_full_disk_fails_the_run_loudly_and_keeps_what_is_there(on: Any, small
     first = desk.make(**place)
     full = desk.run("run", **place, DATABASE_URL_FILE="", DATABASE_URL=stage.url("large"))
     assert full.status == 1
-    assert "No space left on device" in full.errors
-    assert stage.docker("exec", stage.name, "ls", "-A", "/small/backups").split() == [".lock", ".state.json", first]
+    assert "No space left on device" in full.errors or "the disk is all but full" in full.errors
+    assert stage.docker("exec", stage.name, "ls", "-A", "/small/backups").split() == [
+        ".last.json", ".lock", ".state.json", first,
+    ]  # fmt: skip
     assert desk.run("verify", **place).status == 0
     refused = desk.run("prune", **place)
     assert (refused.status, "after a failed run" in refused.errors) == (1, True)
     stage.docker("exec", stage.name, "rm", "-rf", "/small/backups")
 
 
-def test_no_room_for_the_test_restore_fails_the_run_too(desk: Any, stage: Any) -> None:
-    done = desk.run("run", BACKUP_WORK_DIR="/small/work")
-    assert done.status == 1
-    assert "No space left on device" in done.errors
+def test_a_drill_that_is_killed_leaves_nothing_in_the_clear_after_the_next_run(sealed: Any, keys: Any) -> None:
+    made = sealed.make()
+    work = sealed.stage.root / "work" / sealed.folder.name
+    done = sealed.run("drill", BACKUP_AGE_IDENTITY_FILE=keys["ours"]["path"], FAULT_AT="drill:between")
+    assert done.status == 137, done.text
+    assert [path.name for path in (work / "drill").iterdir()]
+    assert sealed.run("run", DATABASE_URL_FILE="", DATABASE_URL=sealed.stage.url("nowhere")).status == 1
+    assert list(work.iterdir()) == []
+    assert sealed.good() == [made]
+
+
+def test_a_work_folder_that_cannot_be_written_is_told_before_anything_is_done(desk: Any) -> None:
+    work = desk.stage.root / "work" / desk.folder.name
+    work.mkdir(mode=0o755)
+    done = desk.run("run")
+    assert (done.status, "chown 10004:10004" in done.errors, "BACKUP_WORK_DIR" in done.errors) == (1, True, True)
     assert desk.names() == []
-    assert stage.docker("exec", stage.name, "sh", "-c", "ls -A /small/work").split() == []
 
 
 def test_a_folder_that_cannot_be_written_is_told_with_the_command_that_mends_it(desk: Any) -> None:

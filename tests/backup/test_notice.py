@@ -115,6 +115,23 @@ def test_a_web_hook_gets_json_and_a_ping_its_word(receiver: Receiver) -> None:
     )
 
 
+def test_a_drill_that_fails_is_told_by_every_channel(receiver: Receiver, letterbox: Letterbox) -> None:
+    channels = notice.find(
+        {
+            "BACKUP_WEBHOOK_URL": f"{receiver.url}/hook",
+            "BACKUP_PING_URL": f"{receiver.url}/uuid",
+            "BACKUP_SMTP_URL": f"smtp://127.0.0.1:{letterbox.server_address[1]}",
+            "BACKUP_MAIL_TO": "a@example.org",
+            "BACKUP_MAIL_FROM": "backup@example.org",
+        }
+    )
+    notice.tell(channels, Event("drill-failure", {"backups": "latest", "error": "no identity matched"}))
+    assert [path for path, _ in receiver.got] == ["/hook", "/uuid/fail"]
+    assert json.loads(receiver.got[0][1])["error"] == "no identity matched"
+    (letter,) = letterbox.letters
+    assert "drill-failure" in letter
+
+
 def test_mail_goes_out_for_what_somebody_has_to_do_something_about(letterbox: Letterbox) -> None:
     port = letterbox.server_address[1]
     channels = notice.find(

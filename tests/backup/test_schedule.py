@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -141,6 +142,32 @@ def test_a_stale_backup_is_overdue_also_when_there_never_was_one() -> None:
     assert not timetable.overdue(State(), NOON, NOON, day)
 
 
+SUNDAYS = cron.parse("0 5 * * sun")
+
+
+def drill_due(now: datetime, *, sealed: bool = False, **fields: Any) -> bool:
+    known = {"last_success": 1.0, "first_run": NOON.timestamp()}
+    return timetable.drill_due(SUNDAYS, BERLIN, now, state(**{**known, **fields}), sealed=sealed)
+
+
+def test_a_drill_is_due_once_a_week_and_a_missed_one_is_made_up_for() -> None:
+    sunday = local("2026-11-29 05:00")
+    assert not drill_due(sunday - timedelta(minutes=1))
+    assert drill_due(sunday)
+    assert drill_due(sunday + timedelta(days=5))
+    assert not drill_due(sunday + timedelta(days=5), last_drill=sunday.timestamp() + 60, last_drill_result="success")
+    assert drill_due(sunday, last_drill=sunday.timestamp() + 10**8), "the clock was wrong"
+    assert not drill_due(sunday, last_success=0.0), "there is nothing to try yet"
+
+
+def test_the_first_encrypted_backup_is_tried_at_once_and_a_failing_drill_every_day() -> None:
+    assert drill_due(NOON, sealed=True)
+    tried = {"last_drill": NOON.timestamp()}
+    assert not drill_due(NOON + timedelta(hours=1), sealed=True, **tried, last_drill_result="success")
+    assert not drill_due(NOON + timedelta(hours=23), sealed=True, **tried, last_drill_result="failure")
+    assert drill_due(NOON + timedelta(hours=24), sealed=True, **tried, last_drill_result="failure")
+
+
 def test_the_service_catches_up_writes_metrics_and_stops_when_told(desk: Any, until: Any) -> None:
     place = {"BACKUP_SCHEDULE": "0 5 1 1 *", "BACKUP_METRICS_FILE": f"/backups/{desk.folder.name}/backup.prom"}
     with subprocess.Popen(
@@ -156,6 +183,27 @@ def test_the_service_catches_up_writes_metrics_and_stops_when_told(desk: Any, un
     assert 'scaffold_backup_backups{state="restored"} 1' in text
     assert "scaffold_backup_last_run_success 1.000" in text
     assert "scaffold_backup_overdue 0.000" in text
+
+
+def test_a_stale_backup_alarms_once_though_nothing_runs(desk: Any, until: Any) -> None:
+    now = datetime.now(UTC).timestamp()
+    known = {"last_run": now, "last_result": "success", "last_success": now - 30 * 3600, "last_drill": now}
+    file = desk.folder / ".state.json"
+    file.write_text(json.dumps(known))
+    os.chown(file, 10004, 10004)
+    place = {"BACKUP_SCHEDULE": "0 5 1 1 *", "BACKUP_WEBHOOK_URL": "http://127.0.0.1:9/x"}
+    place["BACKUP_METRICS_FILE"] = f"/backups/{desk.folder.name}/backup.prom"
+    with subprocess.Popen(
+        desk.command("schedule", **place), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        until((desk.folder / "backup.prom").exists, "metrics", 60)
+        text = (desk.folder / "backup.prom").read_text()
+        desk.stage.kill("TERM")
+        output, _ = process.communicate(timeout=30)
+    assert "scaffold_backup_overdue 1.000" in text
+    assert output.count("no backup has succeeded for too long") == 1
+    assert output.count("web hook to 127.0.0.1") == 1
+    assert "a run is due" not in output
 
 
 def test_a_run_that_is_killed_counts_as_a_failure_and_is_tried_later(desk: Any, until: Any) -> None:
@@ -178,5 +226,7 @@ def test_a_run_that_is_killed_counts_as_a_failure_and_is_tried_later(desk: Any, 
 def test_an_unusable_schedule_is_refused_by_its_setting(desk: Any) -> None:
     done = desk.run("schedule", BACKUP_SCHEDULE="whenever")
     assert (done.status, done.errors.startswith("BACKUP_SCHEDULE: got 'whenever'")) == (1, True)
+    done = desk.run("schedule", BACKUP_DRILL_SCHEDULE="on sundays")
+    assert (done.status, done.errors.startswith("BACKUP_DRILL_SCHEDULE: got 'on sundays'")) == (1, True)
     done = desk.run("schedule", BACKUP_TIMEZONE="Middle-earth/Shire")
     assert (done.status, "BACKUP_TIMEZONE: got 'Middle-earth/Shire'" in done.errors) == (1, True)

@@ -3,27 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
-
-
-@pytest.fixture(scope="module")
-def keys(stage: Any) -> dict[str, dict[str, str]]:
-    """Two recipients and a stranger, each with its public key and the path of its secret one."""
-    found = {}
-    for name in ("ours", "theirs", "strangers"):
-        secret = stage.docker("exec", stage.name, "age-keygen")
-        public = next(line.split()[-1] for line in secret.splitlines() if "public key" in line)
-        found[name] = {"public": public, "path": stage.file(f"{name}.age-key", secret.encode())}
-    return found
-
-
-@pytest.fixture
-def sealed(desk: Any, keys: Any) -> Any:
-    """A folder whose backups are encrypted to two recipients."""
-    desk.environ["BACKUP_AGE_RECIPIENTS"] = f"{keys['ours']['public']}, {keys['theirs']['public']}"
-    return desk
 
 
 def test_every_file_is_encrypted_and_nothing_is_left_in_the_clear(sealed: Any) -> None:
@@ -60,6 +43,35 @@ def test_a_lost_or_wrong_key_is_found_by_the_drill_before_it_is_needed(
     assert (done.status, words in done.errors) == (1, True)
     assert json.loads((sealed.folder / ".state.json").read_text())["last_drill_result"] == "failure"
     assert sealed.good() == [made], "the backup is none the worse: whoever has the key can restore it"
+
+
+@pytest.mark.parametrize(("key", "result"), [("theirs", "success"), ("strangers", "failure"), ("lost", "failure")])
+def test_the_schedule_tries_the_key_with_the_first_backup_and_alarms_when_it_does_not_fit(
+    sealed: Any, keys: Any, until: Any, key: str, result: str
+) -> None:
+    path = keys[key]["path"] if key in keys else "/run/files/lost"
+    # Of an address at which nobody listens is told that it was tried.
+    place = {
+        "BACKUP_SCHEDULE": "0 5 1 1 *",
+        "BACKUP_AGE_IDENTITY_FILE": path,
+        "BACKUP_PING_URL": "http://127.0.0.1:9/x",
+    }
+    file = sealed.folder / ".state.json"
+
+    def tried() -> bool:
+        return file.exists() and bool(json.loads(file.read_text())["last_drill_result"] == result)
+
+    with subprocess.Popen(
+        sealed.command("schedule", **place), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        until(tried, f"drill with {result}", 90)
+        sealed.stage.kill("TERM")
+        output, _ = process.communicate(timeout=60)
+    events = [json.loads(line)["event"] for line in output.splitlines() if line.startswith('{"')]
+    assert sum("a drill is due" in event for event in events) == 1, output
+    after = events[next(number for number, event in enumerate(events) if "a drill is due" in event) :]
+    assert any(event.startswith("ping to") for event in after) == (result == "failure")
+    assert len(sealed.good()) == 1, "the backup is none the worse"
 
 
 def test_a_flipped_bit_in_what_is_encrypted_is_found_without_the_key(sealed: Any) -> None:

@@ -28,6 +28,8 @@ from tests.e2e.release import BROKEN_MIGRATION, head_of, is_page, is_site
 from tests.e2e.site import PROJECT, Site
 from tests.e2e.traffic import Traffic
 
+TOLD = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6} of .* UTC: [1-9][0-9]* rows in [1-9][0-9]* bytes, restored$")
+
 
 def stack_label(site: Site) -> str:
     """Return the filter for what belongs to the stack."""
@@ -154,10 +156,11 @@ def test_a_restore_takes_the_database_back_with_the_site_up_again_and_can_be_und
     assert "later@example.com" in typed(flask, "flask", "users", "list")
 
 
-def test_a_second_up_changes_nothing(serving: Site) -> None:
+def test_a_second_up_changes_nothing_and_tells_of_the_newest_backup(serving: Site) -> None:
     before = snapshot(serving)
     serving.up("--expect-no-changes")
     assert snapshot(serving) == before
+    assert TOLD.match(serving.outputs()["lastBackup"])
 
 
 def test_a_preview_touches_nothing(serving: Site) -> None:

@@ -138,6 +138,8 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
     monkeypatch.setattr(daemon, "container", lambda _host, _name: None)
     monkeypatch.setattr(daemon, "publishers", lambda _host, _port: [])
     monkeypatch.setattr(daemon, "listened_on", lambda _address, _port: False)
+    # No service has written anything.
+    monkeypatch.setattr(daemon, "content", lambda _host, _container, _path: "")
     # What failed is told of again when it is thrown away, which the collector may do at any time. Python 3.11 that has
     # to show where it failed while it makes a syntax tree loses count of that (SystemError: AST constructor recursion
     # depth mismatch).

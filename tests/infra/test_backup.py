@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from infra import secrets
-from infra.platforms.docker import folder
+from infra import backup, secrets
+from infra.platforms.docker import daemon, folder
 from tests.infra.conftest import CONTAINER, VOLUME, Declared, RunProgram
 
 RELEASE_KEY = "ab" * 32
@@ -80,11 +81,72 @@ def test_where_backups_are_is_told_and_that_there_is_no_other_copy(run_program: 
     assert run_program(BUCKET).outputs["backups"] == "volume scaffold-unit-backups and s3://copies/site"
 
 
+LAST = {"id": "20261126T033000Z-0a1b2c", "created": "2026-11-26T04:30:00+01:00", "rows": 1234, "bytes": 56789}
+
+
+def test_the_newest_backup_that_counts_is_told_when_an_update_ends(
+    run_program: RunProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def content(_host: str, container: str, path: str) -> str:
+        asked.append((container, path))
+        return json.dumps(LAST | {"state": "restored"})
+
+    monkeypatch.setattr(daemon, "content", content)
+    told = run_program().outputs["lastBackup"]
+    assert told == "20261126T033000Z-0a1b2c of 2026-11-26 03:30 UTC: 1234 rows in 56789 bytes, restored"
+    assert asked == [("scaffold-unit-db-backup", "/backups/.last.json")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        "{",
+        "null",
+        json.dumps(LAST),
+        json.dumps(LAST | {"state": "restored", "id": "\x1b[2J"}),
+        json.dumps(LAST | {"state": "restored", "created": "9999-99"}),
+        json.dumps(LAST | {"state": "restored", "rows": "many"}),
+        json.dumps(LAST | {"state": "restored", "rows": None}),
+    ],
+)
+def test_whatever_else_the_service_wrote_says_that_there_is_none(text: str) -> None:
+    assert backup.last(text) == backup.NONE_YET
+
+
+def test_a_file_that_is_not_there_is_no_text_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert daemon.content("", "scaffold-no-such-container", "/backups/.last.json") == ""
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert daemon.content("", "scaffold-no-such-container", "/backups/.last.json") == ""
+
+
+def test_a_daemon_that_does_not_answer_holds_an_update_up_for_two_seconds_at_the_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = tmp_path / "docker"
+    silent.write_text("#!/bin/sh\nexec sleep 30\n")
+    silent.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    began = time.monotonic()
+    assert daemon.content("", "db-backup", "/backups/.last.json") == ""
+    assert time.monotonic() - began < 10, "2 s, and what a busy machine adds"
+
+
+def test_when_drills_are_made_is_a_schedule_or_never(run_program: RunProgram) -> None:
+    assert environment(run_program())["BACKUP_DRILL_SCHEDULE"] == "0 5 * * sun"
+    assert environment(run_program({"backupDrillSchedule": "never"}))["BACKUP_DRILL_SCHEDULE"] == "never"
+
+
 def test_a_stack_without_backups_has_neither_service_nor_volume_and_says_so(run_program: RunProgram) -> None:
     declared = run_program({"backups": "false"})
     assert not [name for name in declared.of(CONTAINER) if "backup" in name]
     assert not [name for name in declared.of(VOLUME) if "backup" in name]
     assert "pulumi config set backups true" in declared.outputs["backups"]
+    assert "lastBackup" not in declared.outputs
 
 
 def test_the_signing_key_is_made_of_what_was_generated_and_of_nothing_else(run_program: RunProgram) -> None:

@@ -483,8 +483,9 @@ def test_an_unchanged_update_asks_once_for_each_workload(
     run_program: RunProgram, on_kubernetes: Given, api: ApiServer
 ) -> None:
     run_program(on_kubernetes)
-    # Which cluster, whose namespace, which processors, where its API is; each workload; the release, by the gateway.
-    assert len(api.asked) == 4 + 9 + 1, api.asked
+    # Which cluster, whose namespace, which processors, where its API is; each workload; the release by the gateway; the
+    # last backup.
+    assert len(api.asked) == 4 + 9 + 1 + 1, api.asked
 
 
 def test_an_update_ends_once_the_release_answers_through_the_gateway(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infra.model import Job, Limits, Probe, Service, System
-from infra.platforms.docker.workload import duration
+from infra.platforms.docker.workload import SHARES, duration
 from infra.platforms.kubernetes import control, pod, stack
 from infra.settings import schema
 from tests.infra.conftest import CONTAINER, NETWORK, VOLUME, Declared, RunProgram
@@ -180,6 +180,7 @@ def test_every_setting_command_user_and_limit_is_on_both(
                 "nofile": workload.limits.open_files,
                 "nproc": workload.limits.processes,
             }
+            assert (inputs.get("cpuShares") == SHARES) == (isinstance(each, Job) or workload.limits.gives_way)
             assert inputs["tmpfs"]["/tmp"].endswith(f"size={workload.limits.tmp}m")
         inside = only(in_cluster, each)
         environment = {row["name"]: row["value"] for row in inside["env"]}
@@ -189,6 +190,8 @@ def test_every_setting_command_user_and_limit_is_on_both(
         limits = inside["resources"]["limits"]
         assert limits["memory"] == f"{workload.limits.memory}Mi"
         assert limits["cpu"] == pod.millicores(workload.limits.cpus)
+        of_limit = pod.OF_LIMIT * 8 if workload.limits.gives_way else pod.OF_LIMIT
+        assert inside["resources"]["requests"]["cpu"] == pod.millicores(workload.limits.cpus, of_limit)
         (tmp,) = (row for row in spec(in_cluster, each)["volumes"] if row["name"] == "tmp")
         assert tmp["emptyDir"]["sizeLimit"] == f"{workload.limits.tmp}Mi"
 
@@ -213,7 +216,7 @@ def test_how_long_a_migration_waits_is_told_to_whatever_moves_the_schema_on_both
 
 
 def test_no_limit_is_left_out_but_what_a_pod_has_no_field_for() -> None:
-    assert {field.name for field in fields(Limits)} == {"memory", "cpus", "tmp"} | pod.LEFT_TO_THE_NODE
+    assert {field.name for field in fields(Limits)} == {"memory", "cpus", "tmp", "gives_way"} | pod.LEFT_TO_THE_NODE
 
 
 def test_every_file_is_on_both_the_secret_ones_apart(

@@ -37,6 +37,7 @@ def test_the_defaults_make_a_development_stack() -> None:
         ("platform", "nomad", "docker or kubernetes"),
         ("backupSchedule", "at night", "as cron has them"),
         ("backupSchedule", "30 3 * *", "as cron has them"),
+        ("backupDrillSchedule", "weekly", "as cron has them, such as 30 3 * * *; or never"),
         ("backupTimezone", "Middle/Earth", "Europe/Berlin"),
         ("backupTimezone", "../../etc/passwd", "Europe/Berlin"),
         ("backupMaxAgeHours", "0", "from 1 to 8784"),

@@ -35,6 +35,7 @@ CLAIMING = ("database", "db-backup", "db-restore", "db-restore-loader")
 WORKLOADS = (*dict.fromkeys((*SERVICES, *CLAIMING)),)
 JOBS = ("migrate", "database-roles")
 SUPERUSER = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--dbname", "scaffold", "--command")
+TOLD = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6} of .* UTC: [1-9][0-9]* rows in [1-9][0-9]* bytes, restored$")
 OTHER_PORT = [{"op": "replace", "path": "/spec/ports/0/port", "value": 8001}]
 
 
@@ -86,10 +87,13 @@ def test_the_site_looks_right_in_a_browser(serving: ClusterSite) -> None:
         assert problems == []
 
 
-def test_a_second_up_changes_nothing(serving: ClusterSite) -> None:
+def test_a_second_up_changes_nothing_and_tells_of_the_newest_backup(serving: ClusterSite) -> None:
+    look = ("exec", "db-backup-0", "--", "cat", "/backups/.last.json")
+    serving.wait_until(lambda: '"state": "restored"' in serving.kubectl(*look, check=False), "the first backup is made")
     before = generations(serving)
     serving.up("--expect-no-changes")
     assert generations(serving) == before
+    assert TOLD.match(serving.outputs()["lastBackup"])
 
 
 def test_a_preview_touches_nothing(serving: ClusterSite) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from restore import scratch
+from tests.conftest import ROOT
 from tests.database.conftest import Database, roles_document
-from tests.restore.depot import ADMIN, PASSWORD, Depot
+from tests.restore.depot import PASSWORD, Depot
 
 Docker = Callable[..., str]
-PAIN = Path(__file__).parent.parent / "backup" / "pain.sql"
+PAIN = ROOT / "tests/backup/pain.sql"
 # What only a superuser may make is in no database that is restored here.
 UNTRUSTED = "DROP EXTENSION postgres_fdw CASCADE; DROP EXTENSION pg_stat_statements;"
-EXTENSIONS = (("btree_gist", "ext"), ("citext", "public"), ("hstore", "ext"))
 
 
 @pytest.fixture(scope="package")
@@ -34,13 +32,7 @@ def depot(
     database.wait_ready()
     database.roles(roles_document(restore_loader=PASSWORD))
     ours = Depot(docker, backup_image, database, network, root)
-    ours.run(
-        [
-            'CREATE ROLE "Odd; Röle"',
-            f"CREATE ROLE {ADMIN} NOLOGIN CREATEDB",
-            f"GRANT {scratch.LOADER} TO {ADMIN}",
-        ]
-    )
+    ours.run('CREATE ROLE "Odd; Röle"')
     ours.start()
     yield ours
     ours.stop()

@@ -18,7 +18,7 @@ from tests.database.conftest import Database
 
 COORDINATOR, LOADER = 10005, 10006
 PASSWORD = "p@ss:word/%'\\ä"
-ADMIN = "restore_admin"
+ADMIN, OWNER = "restore_admin", "owner"
 Docker = Callable[..., str]
 
 
@@ -89,7 +89,8 @@ class Depot:
     def scratch(self, *extensions: tuple[str, str]) -> str:
         """Make a scratch database as the coordinator does, with no rights but those of its role."""
         name = f"app__r_{secrets.token_hex(6)}"
-        self.run([f"CREATE DATABASE {name} TEMPLATE template0", *scratch.opened(name)], user=ADMIN)
+        create = f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE template0"
+        self.run([create, *scratch.opened(name)], user=ADMIN)
         self.run(scratch.prepared(extensions), name, ADMIN)
         return name
 

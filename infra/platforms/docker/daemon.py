@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import socket
 import subprocess
+import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,8 @@ import pulumi
 
 SECONDS = 60
 GRACE_SECONDS = 10
+CONTENT_SECONDS = 2
+CONTENT_BYTES = 1 << 16
 
 
 def labels_of(host: str, name: str) -> str | None:
@@ -108,6 +112,18 @@ def stop(host: str, containers: Sequence[str]) -> None:
     done = run(host, "container", "stop", "--time", str(GRACE_SECONDS), *containers)
     if done.returncode != 0:
         raise pulumi.RunError(f"{' '.join(containers)} could not be stopped: {done.stderr.strip()}")
+
+
+def content(host: str, container: str, path: str) -> str:
+    """Return the text of a small file in a container; nothing where there is none, or the daemon takes too long."""
+    command = ["docker", *where(host), "container", "cp", f"{container}:{path}", "-"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=CONTENT_SECONDS, check=True)
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as packed:
+            file = packed.extractfile(packed.next() or "")
+            return file.read(CONTENT_BYTES).decode() if file else ""
+    except (OSError, subprocess.SubprocessError, tarfile.TarError, KeyError, ValueError):
+        return ""
 
 
 def run(host: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,9 +14,6 @@ from infra.platforms.docker.image import Built
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 
-SHARES = 128
-"""Of a processor that others want too, an eighth of what a service gets: what serves goes on serving as before."""
-
 
 def container_name(job: Job) -> str:
     """Return the name of a job's container, without project and stack."""
@@ -48,7 +45,7 @@ def create(
         memory=described.limits.memory,
         memory_swap=described.limits.memory,
         cpus=stack.cpus(described.limits.cpus),
-        cpu_shares=SHARES,
+        cpu_shares=workload.SHARES,
         ulimits=workload.ulimits(described),
         volumes=workload.mounted(described.mounts, volumes),
         networks_advanced=workload.joined(networks, job.name),

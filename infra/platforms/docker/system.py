@@ -24,6 +24,7 @@ from infra.platforms.docker import (
     network,
     ready,
     switch,
+    telling,
     workload,
 )
 from infra.platforms.docker.image import Images
@@ -95,7 +96,8 @@ def run(system: System, settings: Settings, former: Former) -> Serving:
     serves = pulumi.Output.from_input(
         system.release if pulumi.runtime.is_dry_run() else switched.apply(lambda _: system.release)
     )
-    return Serving(serves, pulumi.Output.from_input(images[system.image.key].digest))
+    digest = pulumi.Output.from_input(images[system.image.key].digest)
+    return Serving(serves, digest, telling.of(stack, system, started))
 
 
 def addresses(system: System) -> dict[str, str]:

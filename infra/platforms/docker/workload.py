@@ -24,6 +24,10 @@ def container_names(service: Service) -> list[str]:
     return [f"{service.name}-{service.release}-{number}" for number in range(1, service.replicas + 1)]
 
 
+SHARES = 128
+"""Of a processor that others want too, an eighth of what a service gets: what serves goes on serving as before."""
+
+
 def create(
     stack: Stack,
     service: Service,
@@ -54,6 +58,7 @@ def create(
             memory=workload.limits.memory,
             memory_swap=workload.limits.memory,
             cpus=stack.cpus(workload.limits.cpus),
+            cpu_shares=SHARES if workload.limits.gives_way else None,
             ulimits=ulimits(workload),
             volumes=mounts,
             networks_advanced=joined(networks, *dict.fromkeys([service.name, name])),

@@ -116,7 +116,11 @@ def resources(limits: Limits, *, scratch: bool) -> dict[str, Any]:
     memory = f"{limits.memory}Mi"
     return {
         "limits": {"cpu": millicores(limits.cpus), "memory": memory, "ephemeral-storage": disk},
-        "requests": {"cpu": millicores(limits.cpus, OF_LIMIT), "memory": memory, "ephemeral-storage": disk},
+        "requests": {
+            "cpu": millicores(limits.cpus, OF_LIMIT * (8 if limits.gives_way else 1)),
+            "memory": memory,
+            "ephemeral-storage": disk,
+        },
     }
 
 

@@ -7,7 +7,19 @@ import pulumi
 from infra.model import Job, Service, System
 from infra.platforms import order
 from infra.platforms.contract import Former, Serving
-from infra.platforms.kubernetes import control, edge, flag, ground, job, ready, rollout, serving, stack, workload
+from infra.platforms.kubernetes import (
+    control,
+    edge,
+    flag,
+    ground,
+    job,
+    ready,
+    rollout,
+    serving,
+    stack,
+    telling,
+    workload,
+)
 from infra.platforms.kubernetes.ground import Ground
 from infra.platforms.kubernetes.ready import Ready
 from infra.platforms.kubernetes.resource import Object
@@ -39,7 +51,7 @@ def run(system: System, settings: Settings, former: Former) -> Serving:
     for last in order.once_serving(system):
         run_job(on, system, settings, last, Ready((confirmed.apply(lambda _: on.stack.provider),)))
     serves = pulumi.Output.from_input(system.release) if pulumi.runtime.is_dry_run() else confirmed
-    return Serving(serves, on.images[system.image.key])
+    return Serving(serves, on.images[system.image.key], telling.of(on.stack, system, started))
 
 
 def run_job(on: Ground, system: System, settings: Settings, each: Job, first: Ready) -> Ready:
