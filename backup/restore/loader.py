@@ -45,8 +45,13 @@ def main(arguments: Sequence[str] = (), environ: Mapping[str, str] = os.environ)
         folder = waiting(spool, served)
         if folder is None:
             time.sleep(IDLE_SECONDS)
-        else:
+            continue
+        try:
             serve(folder, environ)
+        except (OSError, ValueError) as error:
+            # The job's folder may be gone by now; where it is not, it is served again.
+            line.say("error", f"the job could not be served: {error}", job=folder.name)
+            time.sleep(POLL_SECONDS)
 
 
 def waiting(spool: Path, served: dict[str, int]) -> Path | None:
@@ -74,27 +79,38 @@ def waiting(spool: Path, served: dict[str, int]) -> Path | None:
 
 
 def serve(folder: Path, environ: Mapping[str, str]) -> None:
-    """Have a request done by a process of its own, and answer where that cannot."""
+    """Have a request done, and answer where that cannot."""
     asked = request.read(folder)
     if asked is None:
         return
     line.say("info", f"{asked.verb}: asked for", job=folder.name, seq=asked.seq)
-    if tries(folder, asked.seq) > MOST_TRIES:
+    begun = tries(folder, asked.seq)
+    error: RefusalError | None
+    if begun > 1 and asked.verb == "load":
+        # Some of it may be there already: it takes an empty database.
+        error = RefusalError("the loader ended while it loaded", "It is tried again", transient=True)
+    elif begun > MOST_TRIES:
         text = f"the loader ended {MOST_TRIES} times while it was at it"
-        work.refuse(folder, asked, RefusalError(text, "Look at its memory and its log, and put the file here again"))
-        return
+        error = RefusalError(text, "Look at its memory and its log, and put the file here again")
+    else:
+        error = attempted(folder, asked, environ)
+    # Only now has it ended for sure.
+    (folder / TRIES).unlink(missing_ok=True)
+    if error is not None and request.answered(folder) != asked.seq:
+        work.refuse(folder, asked, error)
+
+
+def attempted(folder: Path, asked: Request, environ: Mapping[str, str]) -> RefusalError | None:
+    """Have a request done; return why it has no answer."""
     request.progress(folder, asked.seq, asked.verb, 0, 0, "")
     command = [sys.executable, "-m", "restore", "loader", "work", folder.name]
     with program.started(command, environ=environ, stdout=sys.stdout.fileno()) as working:
         error = watched(folder, asked, working)
         words = working.words()
-    # Only now has it ended for sure.
-    (folder / TRIES).unlink(missing_ok=True)
-    if error is None and request.answered(folder) != asked.seq:
+    if error is None:
         how = f"status {working.process.returncode}: {words}"
         error = RefusalError(f"{asked.verb}: its process ended with {how}", "It is tried again", transient=True)
-    if error is not None and request.answered(folder) != asked.seq:
-        work.refuse(folder, asked, error)
+    return error
 
 
 def watched(folder: Path, asked: Request, working: Program) -> RefusalError | None:
