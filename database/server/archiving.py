@@ -15,6 +15,7 @@ ROOT = Path("/var/lib/pgbackrest")
 REPOSITORY = ROOT / "repository"
 LOCK = ROOT / "lock"
 STATUS = ROOT / "status.json"
+METRICS = ROOT / "metrics.prom"
 WORK = Path("/tmp/pgbackrest")  # noqa: S108 - the container's own, where nothing outlives it
 CONFIGURATION = WORK / "pgbackrest.conf"
 SPOOL = volume.ROOT / "spool"

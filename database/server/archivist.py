@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from server import archiving, cluster, due, line, pgbackrest, psql, reach, repository, roles, volume, window
+from server import archiving, cluster, due, line, metrics, pgbackrest, psql, reach, repository, roles, volume, window
 from server.archiving import Archiving
 from server.error import StopError
 from server.repository import Contents
@@ -192,3 +192,5 @@ def note(seen: Seen, contents: Contents) -> None:
         **window.described(contents),
     }
     volume.write(archiving.STATUS, json.dumps(document, indent=1) + "\n")
+    told = metrics.render(time.time(), contents, seen.waiting, failing=bool(seen.failing))
+    volume.write(archiving.METRICS, told)

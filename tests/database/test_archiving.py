@@ -6,9 +6,11 @@ import configparser
 from pathlib import Path
 
 import pytest
-from server import archiving, memory, moment, pgbackrest, repository, restoring
+from server import archiving, memory, metrics, moment, pgbackrest, repository, restoring
 from server.error import StopError
 from server.memory import Limit
+from server.reach import Archive, Backup
+from server.repository import Contents
 
 
 def test_nothing_is_archived_unless_asked_for() -> None:
@@ -94,3 +96,24 @@ def test_segments_are_found_where_pgbackrest_puts_them(tmp_path: Path) -> None:
     assert {timeline: list(numbers) for timeline, numbers in found.segments.items()} == {2: [5]}
     assert found.ancestors == {2: [(1, 5)]}
     assert repository.archive_in(tmp_path / "nowhere") == ({}, {})
+
+
+def test_the_metrics_tell_what_can_be_reached_and_what_is_missing() -> None:
+    base = Backup("base", "full", 1, 2, 3, 34.0, 35.0, 1000)
+    archive = Archive({1: {number: number * 10.0 for number in (1, 2, 3, 4, 6)}}, {})
+    lines = metrics.render(70.0, Contents([base], archive), 4, failing=True).splitlines()
+    told = dict(line.split() for line in lines if not line.startswith("#"))
+    assert told["scaffold_pitr_reach_from_timestamp_seconds"] == "35.000"
+    assert told["scaffold_pitr_reach_until_timestamp_seconds"] == "40.000"
+    assert (told["scaffold_pitr_gaps"], told["scaffold_pitr_archiving_failing"]) == ("1.000", "1.000")
+    assert (told["scaffold_pitr_last_full_timestamp_seconds"], told["scaffold_pitr_backup_bytes"]) == (
+        "35.000",
+        "1000.000",
+    )
+    assert len([line for line in lines if line.startswith("# HELP")]) == len(told)
+
+
+def test_without_anything_archived_the_metrics_say_so() -> None:
+    lines = metrics.render(70.0, Contents([], Archive({}, {})), 0, failing=False).splitlines()
+    told = dict(line.split() for line in lines if not line.startswith("#"))
+    assert told["scaffold_pitr_reach_until_timestamp_seconds"] == told["scaffold_pitr_backups"] == "0.000"
