@@ -21,7 +21,7 @@ WHOLE_SECONDS = 20.0
 PINGS = {"start": "/start", "success": "", "failure": "/fail", "overdue": "/fail", "drill-failure": "/fail"}
 MAILED = (
     "failure", "overdue", "recovered", "drill-failure", "drill-recovered", "restore-done", "restore-rejected",
-    "restore-failed",
+    "restore-failed", "restore-held",
 )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ class Context:
     progress: dict[str, object] = field(default_factory=dict)
     shown: float = 0.0
     logged: float = 0.0
+    alarmed: str = ""
     room: Room = field(init=False)
 
     def __post_init__(self) -> None:

@@ -359,14 +359,14 @@ def keep_shape(context: Context, job: Job, found: Found | None) -> str:
     return trouble
 
 
-def hand_over(context: Context, job: Job, session: Session, incoming: str) -> None:
-    """Give everything in the database to come to the app's owner."""
+def hand_over(context: Context, job: Job, session: Session, incoming: str) -> list[str]:
+    """Give everything in the database to come to the app's owner; return what rights could not be given."""
     path = context.processing(job.id) / SHAPE
     if path.exists():
         known = shape.from_document(json.loads(path.read_bytes()))
-        shape.hand_over(session, incoming, loader(context).keywords["user"], known)
-    else:
-        take_back(session, loader(context).keywords["user"], str(job.data.get("owner", OWNER)))
+        return shape.hand_over(session, incoming, loader(context).keywords["user"], known)
+    take_back(session, loader(context).keywords["user"], str(job.data.get("owner", OWNER)))
+    return []
 
 
 def take_back(session: Session, role: str, owner: str) -> None:
@@ -419,7 +419,7 @@ def fence(context: Context, job: Job) -> dict[str, Any]:
                 result = carry.carry(reader, target, factors=context.chosen.factors)
         now = written(server, live)
         with databases.session(admin(context), incoming) as session:
-            hand_over(context, job, session, incoming)
+            left = hand_over(context, job, session, incoming)
         fault.point("fence:handed")
         databases.let_in(server, incoming, False)
         databases.empty(server, found[incoming].oid)
@@ -430,6 +430,7 @@ def fence(context: Context, job: Job) -> dict[str, Any]:
         "security_unread": result.unread,
         "late": [table for table, told in result.done.items() if told.startswith("not in the file")],
         "sessions_ended": ended,
+        "rights_left": left[:50],
         "discarded": max(0, now - int(job.data.get("written", now))),
         **({"live_trouble": trouble} if trouble else {}),
     }

@@ -52,6 +52,7 @@ def of(chosen: Settings, job: Job, kept: Mapping[str, Any] | None, now: float) -
         "security_late": data.get("security_late", {}),
         "live_trouble": data.get("live_trouble", ""),
         "unhealthy": data.get("unhealthy", []),
+        "rights_left": data.get("rights_left", []),
         "ignored": data.get("load_ignored", []),
     }
     if not job.verdict:

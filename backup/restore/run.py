@@ -53,6 +53,7 @@ def act(context: Context, job: Job, action: Action) -> None:
     if action.kind == "hold":
         line.say("error", f"{action.words}: nothing is done until somebody has looked", job=job.id)
         context.told({"held": action.words})
+        alarm(context, job.id, action.words)
         time.sleep(HELD_SECONDS)
     elif action.kind == "fail":
         context.write(job.id, action.step, "fail", {"verdict": "failed", "reason": action.words})
@@ -83,6 +84,8 @@ def trouble(context: Context, identifier: str, error: Exception, pause: float, s
     if job.verdict or again or "start" in job.done:
         line.say("warning" if again else "error", f"{step}: {reason}; tried again", job=identifier)
         context.told({"waiting": reason})
+        if pause >= LONGEST_PAUSE:
+            alarm(context, identifier, reason)
         if step == "load" and not job.verdict:
             pause = max(pause, 0.5)
         time.sleep(pause)
@@ -96,6 +99,13 @@ def trouble(context: Context, identifier: str, error: Exception, pause: float, s
         time.sleep(pause)
         return min(LONGEST_PAUSE, pause * 2)
     return FIRST_PAUSE
+
+
+def alarm(context: Context, identifier: str, reason: str) -> None:
+    """Tell others, once for each reason, that a restore does not go on by itself."""
+    if context.alarmed != reason:
+        context.alarmed = reason
+        notice.tell(context.channels, Event("restore-held", {"job": identifier, "reason": reason}))
 
 
 def told(error: Exception) -> str:

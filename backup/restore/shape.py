@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import psycopg
+
 from backup import sql
-from backup.connection import Session
+from backup.connection import Session, words
 from backup.reading import OWN
 
 GROUP = "app"
@@ -149,18 +151,43 @@ def usual(owner: str, group: str) -> Shape:
     )
 
 
-def hand_over(session: Session, database: str, loader: str, shape: Shape) -> None:
+def hand_over(session: Session, database: str, loader: str, shape: Shape) -> list[str]:
     """Give all in the session's database to the shape's owner, with the shape's rights, and nothing to the loader.
 
-    All in one transaction, and none of it runs what came with the file.
+    All in one transaction, and none of it runs what came with the file. Return what rights could not be given, because
+    what they are on is something else in the file.
     """
     with session.transaction():
         take(session, loader, shape.owner)
         have = [grant(row) for row in rows(session, GRANTS)]
         there = [(str(row[0]), str(row[1]), str(row[2])) for row in rows(session, RELATIONS)]
         known = {*(one.name for one in have), *(row[2] for row in there), *schemas(session), *routines(session)}
-        for statement in [*stripped(have), *granted(shape, known, there), *at_database(database, shape)]:
+        for statement in [*stripped(have), *at_database(database, shape)]:
             session.execute(statement.encode())
+        return given(session, granted(shape, known, there))
+
+
+def given(session: Session, statements: list[str]) -> list[str]:
+    """Give rights, all at once where that goes, else one by one; return those that cannot be given."""
+    try:
+        with session.transaction():
+            for statement in statements:
+                session.execute(statement.encode())
+    except psycopg.Error as error:
+        if session.broken or error.sqlstate is None:
+            raise
+    else:
+        return []
+    left = []
+    for statement in statements:
+        try:
+            with session.transaction():
+                session.execute(statement.encode())
+        except psycopg.Error as error:
+            if session.broken or error.sqlstate is None:
+                raise
+            left.append(f"{statement}: {words(error)}")
+    return left
 
 
 def take(session: Session, loader: str, owner: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from backup import fault, line, metrics, notice
 from backup.error import StopError
+from backup.notice import Channels, Event
 from restore import arrivals, kept, measures, postgres, receipt, run, settings, steps, switchboard
 from restore.arrivals import Seen, Waiting
 from restore.context import Context
@@ -32,6 +33,8 @@ HELD_SECONDS = 30.0
 TOLD_SECONDS = 600.0
 MOST_CLAIMS = 5
 MEASURE_SECONDS = 60.0
+# What is kept for so many hours goes also when nothing is restored.
+TIDY_SECONDS = 600.0
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Watch:
     ignored: dict[str, str] = field(default_factory=dict)
     status: str = "idle"
     measured: tuple[object, ...] = ()
+    tidied: float = field(default_factory=time.monotonic)
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
@@ -57,7 +61,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
         board = switchboard.connect(environ) if chosen.stop or chosen.start else Nothing()
         written = State(chosen.state)
         ready(chosen)
-        journal = patiently(chosen, written, once)
+        journal = patiently(chosen, written, channels, once)
     except StopError as error:
         line.say("error", str(error))
         return 1
@@ -126,7 +130,7 @@ def unwritable(folder: Path, why: str | None) -> StopError:
     )
 
 
-def patiently(chosen: Settings, written: State, once: bool) -> Journal:
+def patiently(chosen: Settings, written: State, channels: Channels, once: bool) -> Journal:
     """Open the journal; while another service has it, or it cannot be believed, say so and do nothing."""
     told: dict[str, float] = {}
     while True:
@@ -141,6 +145,8 @@ def patiently(chosen: Settings, written: State, once: bool) -> Journal:
             if time.monotonic() - told.get(str(error), -TOLD_SECONDS) >= TOLD_SECONDS:
                 told[str(error)] = time.monotonic()
                 line.say("warning" if status == "second" else "error", str(error))
+                if status == "held":
+                    notice.tell(channels, Event("restore-held", {"database": chosen.database, "reason": str(error)}))
             time.sleep(WAIT_SECONDS if status == "second" else HELD_SECONDS)
         except StopError as error:
             if once:
@@ -192,6 +198,9 @@ def turn(service: Watch) -> bool:
     elif still:
         begin(service, still[0])
     else:
+        if time.monotonic() - service.tidied > TIDY_SECONDS:
+            service.tidied = time.monotonic()
+            tidy(context)
         show(service, {})
         return False
     return True
