@@ -22,6 +22,8 @@ MAINTENANCE = "postgres"
 LONGEST_NAME = 63
 STATEMENT_SECONDS = 900
 SHUT_SECONDS = 20.0
+# Each waits for some seconds for what is in the databases to end.
+SWAP_TRIES = 4
 POLL_SECONDS = 0.02
 ENDING = ("57P01", "57P02", "57P03")
 
@@ -29,9 +31,10 @@ ABOUT = """
 SELECT d.oid::bigint, d.datallowconn, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), to_jsonb(d)
 FROM pg_database d WHERE d.datname = %s
 """
+# The server's own workers are nobody's sessions: it ends them itself when a name changes.
 SESSIONS = """
-SELECT pid, coalesce(usename, ''), coalesce(application_name, '') FROM pg_stat_activity
-WHERE datid = %s AND pid <> ALL (%s) AND backend_type IS DISTINCT FROM 'autovacuum worker'
+SELECT pid, coalesce(usename, '') FROM pg_stat_activity
+WHERE datid = %s AND pid <> ALL (%s) AND coalesce(usesysid, 0) <> 0
 """
 
 
@@ -128,12 +131,12 @@ def empty(server: Session, oid: int, keep: tuple[int, ...] = (), seconds: float 
         there: list[Any] = server.execute(SESSIONS, (oid, list(keep))).fetchall()
         if not there:
             break
-        for pid, _, _ in there:
+        for pid, _ in there:
             with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
                 server.execute("SELECT pg_terminate_backend(%s)", (pid,))
                 ended.add(pid)
         if time.monotonic() > deadline:
-            listed = ", ".join(f"{user or 'somebody'} (process {pid})" for pid, user, _ in there)
+            listed = ", ".join(f"{user or 'somebody'} (process {pid})" for pid, user in there)
             raise StopError(f"sessions stay in the database: {listed}. End them, then put the file in again")
         time.sleep(POLL_SECONDS)
     waiting: Any = server.execute(
@@ -157,6 +160,20 @@ class Swap(NamedTuple):
 
 
 def swap(server: Session, asked: Swap) -> None:
+    """Exchange the names; a worker of the server's own that is in one of the databases is waited for."""
+    for left in reversed(range(SWAP_TRIES)):
+        try:
+            exchange(server, asked)
+        except psycopg.errors.ObjectInUse:
+            if not left:
+                raise
+            for oid in filter(None, (asked.old, asked.new)):
+                empty(server, oid)
+        else:
+            return
+
+
+def exchange(server: Session, asked: Swap) -> None:
     """Give both databases their new names in one transaction: after it, and after any crash, it is both or none."""
     with server.transaction():
         if asked.old:

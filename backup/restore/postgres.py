@@ -353,7 +353,7 @@ def keep_shape(context: Context, job: Job, found: Found | None) -> str:
     if known is None:
         with databases.session(admin(context)) as server:
             there = server.execute("SELECT FROM pg_roles WHERE rolname = %s", (shape.GROUP,)).fetchone()
-        known = shape.usual(str(job.data.get("owner", OWNER)), shape.GROUP if there is not None else "pg_monitor")
+        known = shape.usual(str(job.data.get("owner", OWNER)), shape.GROUP if there is not None else "")
     content = json.dumps(shape.document(known), sort_keys=True).encode()
     durable.write(context.processing(job.id) / SHAPE, content)
     return trouble

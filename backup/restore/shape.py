@@ -132,7 +132,12 @@ def rows(session: Session, query: str) -> list[Any]:
 
 
 def usual(owner: str, group: str) -> Shape:
-    """Return the shape that the project gives a database, for when the live one cannot be asked for its own."""
+    """Return the shape that the project gives a database, for when the live one cannot be asked for its own.
+
+    Without the app's group on the server nobody but the owner gets any right.
+    """
+    if not group:
+        return Shape(owner, (), (), (), (), -1, frozenset())
     rights = {"r": TABLE_RIGHTS, "S": SEQUENCE_RIGHTS}
     grants = [Grant("schema", "public", "", group, "USAGE", False)]
     for name in sorted(RECORDS):

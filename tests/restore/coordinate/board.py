@@ -45,7 +45,7 @@ def shown(name: str, about: dict[str, Any]) -> dict[str, object]:
     else:
         with contextlib.suppress(OSError, ValueError):
             seen = json.loads((FOLDER / f"{name}.seen").read_bytes())
-            well = time.time() - seen["at"] < 2 and not document("faults.json").get("unhealthy")
+            well = time.time() - seen["at"] < 5 and not document("faults.json").get("unhealthy")
             return {"name": name, "labels": about["labels"], "state": f"running ({'healthy' if well else 'unhealthy'})"}
         state = "running (starting)"
     return {"name": name, "labels": about["labels"], "state": state}

@@ -104,10 +104,10 @@ class Stage:
             "RESTORE_STOP_CONTAINERS": "web",
             "RESTORE_SPOOL_DIR": "/spool",
             "RESTORE_POLL_INTERVAL": "1",
-            "RESTORE_HEALTH_TIMEOUT": "10",
+            "RESTORE_HEALTH_TIMEOUT": "60",
             "RESTORE_STOP_TIMEOUT": "3",
             "RESTORE_KEEP_PREVIOUS": "1",
-            "RESTORE_LOADER_WAIT": "20",
+            "RESTORE_LOADER_WAIT": "90",
         }
 
     def start(self) -> None:
@@ -338,9 +338,15 @@ class Stage:
             return found
         return {"at": 0.0, "word": None}
 
-    def app_runs(self) -> bool:
-        """Whether the app has got an answer within the last half second."""
-        return time.time() - float(self.seen()["at"]) < 0.5
+    def alive(self, word: str | None = None) -> None:
+        """Wait until the app gets an answer that it has not got yet, from the database that has the word."""
+        since = time.time()
+
+        def answered() -> bool:
+            seen = self.seen()
+            return float(seen["at"]) > since and word in (None, seen["word"])
+
+        until(answered, f"answer to the app from {word or 'any database'}")
 
     def asked(self) -> list[str]:
         """What the board was asked to do, looks apart."""
@@ -388,7 +394,7 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -416,7 +422,7 @@ def stage(
         )
         ours.background(COORDINATOR, "/tests/board.py", "/board")
         ours.background(LOADER, "-m", "restore", "loader", RESTORE_LOADER_URL=ours.url("restore_loader"))
-        until(ours.app_runs, "answer to the app")
+        ours.alive("old")
         yield ours
     finally:
         ours.remove()

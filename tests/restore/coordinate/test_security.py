@@ -177,11 +177,14 @@ def test_the_new_database_has_the_old_ones_owners_rights_and_settings(stage: Any
         UNION ALL SELECT unnest(setconfig) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
             WHERE datname = current_database()) rows"""
     stage.psql("scaffold", "REVOKE UPDATE ON goods FROM app; GRANT SELECT (word) ON marker TO restore_loader")
+    stage.psql("scaffold", "ALTER TABLE goods ADD extra int; GRANT SELECT (extra) ON goods TO app_a")
     before = stage.sql(query, "scaffold")
     word = stage.sql("SELECT word FROM marker", "scaffold")
     stage.put(stage.root / f"files/{'new' if word == 'old' else 'old'}.dump")
     done = stage.drain()
     assert stage.receipts()[0]["outcome"] == "done", done.text
+    (left,) = stage.receipts()[0]["rights_left"]
+    assert 'column "extra"' in left, "what cannot be given is told"
     after = stage.sql(query, "scaffold")
     assert after == before
     assert "restore_loader" not in after, "nothing is the loader's, nor may it do anything"
@@ -207,4 +210,4 @@ def test_a_live_database_that_is_gone_is_made_anew(stage: Any) -> None:
     done = stage.drain()
     receipt = stage.receipts()[0]
     assert (receipt["outcome"], receipt["previous"]) == ("done", ""), done.text
-    stage.until(lambda: stage.app_runs() and stage.seen()["word"] == wanted, "answer to the app")
+    stage.alive(wanted)
