@@ -1,8 +1,8 @@
+# ruff: noqa: S608 - the tests' own words
 """What goes wrong around a restore: each time the live database and the app are as before, and the reason is told."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -167,14 +167,16 @@ def test_a_full_spool_fails_the_restore_and_is_left_clean(stage: Any) -> None:
 
 
 def test_too_little_room_for_the_database_is_seen_before_and_during_the_load(stage: Any) -> None:
-    path = stage.root / "board/room.json"
+    stage.psql(
+        "postgres",
+        "CREATE TABLE IF NOT EXISTS public.told AS SELECT 0::bigint AS count; CREATE OR REPLACE FUNCTION "
+        "public.free_bytes() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count FROM public.told'",
+    )
 
     def room(count: int) -> None:
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps({"free_bytes": count}))
-        new.rename(path)
+        stage.psql("postgres", f"UPDATE public.told SET count = {count}")
 
-    settings = {"RESTORE_ROOM_FILE": "/board/room.json", "RESTORE_KEEP_FREE_BYTES": "1000000"}
+    settings = {"RESTORE_KEEP_FREE_BYTES": "1000000"}
     room(1_000_500)
     with unharmed(stage, outcome="rejected", reason="1000500 bytes free"):
         put(stage)
@@ -190,6 +192,7 @@ def test_too_little_room_for_the_database_is_seen_before_and_during_the_load(sta
     stage.drain(**settings)
     assert (stage.receipts()[0]["room"], stage.receipts()[0]["outcome"]) == (1 << 30, "done")
     assert stage.content() == stage.contents[wanted]
+    stage.psql("postgres", "DROP FUNCTION public.free_bytes(); DROP TABLE public.told")
 
 
 @contextmanager
