@@ -522,7 +522,7 @@ def test_a_preview_waits_for_nothing(run_program: RunProgram, on_kubernetes: Giv
     api.objects[f"{APPS}/statefulsets/database"] = None
     declared = run_program(on_kubernetes, preview=True)
     assert "web" in declared.objects("Deployment")
-    assert len(api.asked) == 4
+    assert len(api.asked) == 5
     assert api.deleted == []
 
 
