@@ -139,6 +139,7 @@ def test_a_release_that_never_gets_healthy_loses_no_request_and_the_mended_one_g
     assert assert_one_release(site) != before
 
 
+@pytest.mark.slow
 def test_an_image_without_readyz_is_given_up_at_once_and_loses_no_request(site: Site) -> None:
     before = assert_one_release(site)
     change(site.folder, "bare", BARE)
