@@ -37,6 +37,8 @@ SERVICE = Kind("v1", "Service", "services")
 INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses", needs="ingressClass")
 AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", needs="maxReplicas")
 ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", needs="gatewayParent")
+# Stands at no pods until a restore has the schema brought up to the release.
+WAITS = "migrate-for-restore"
 WORKLOADS = (DEPLOYMENT, STATEFUL_SET, JOB)
 
 # What runs goes first when all of them are removed, so that nothing is left without what it uses.
@@ -48,6 +50,8 @@ KINDS = (
     SERVICE,
     Kind("v1", "ConfigMap", "configmaps"),
     Kind("v1", "Secret", "secrets"),
+    Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
+    Kind("rbac.authorization.k8s.io/v1", "Role", "roles"),
     Kind("v1", "ServiceAccount", "serviceaccounts"),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kubeapi.pods import troubles
 from operate.about import about_state
 from operate.kubernetes.cluster import RELEASE, SERVICE, Cluster, Object, label_of, name_of, reached
-from operate.kubernetes.kinds import CLAIM, INGRESS, JOB, ROUTE
+from operate.kubernetes.kinds import CLAIM, INGRESS, JOB, ROUTE, WAITS
 from operate.kubernetes.kinds import DEPLOYMENT as DEPLOYMENTS
 from operate.kubernetes.kinds import SERVICE as SERVICES
 from operate.kubernetes.kinds import STATEFUL_SET as STATEFUL_SETS
@@ -51,7 +51,12 @@ def run(request: Request) -> int:
 
 def rows_of(cluster: Cluster) -> list[Row]:
     """Return a row for each workload and job."""
-    running = [row_of(each) for kind in (DEPLOYMENTS, STATEFUL_SETS) for each in cluster.objects(kind)]
+    running = [
+        row_of(each)
+        for kind in (DEPLOYMENTS, STATEFUL_SETS)
+        for each in cluster.objects(kind)
+        if name_of(each) != WAITS or each["spec"].get("replicas")
+    ]
     return sorted([*running, *map(row_of_job, cluster.objects(JOB))], key=lambda row: row.name)
 
 
