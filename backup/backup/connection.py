@@ -30,6 +30,8 @@ PINNED = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "row_security": "off",
+    # One reader of a database that serves meanwhile, not one for each of its processors.
+    "max_parallel_workers_per_gather": "0",
 }
 
 Session = psycopg.Connection[tuple[object, ...]]

@@ -143,6 +143,8 @@ def run(service: Service) -> None:
     if after.last_run == before or after.last_result == state.UNFINISHED:
         # It came to no end of its own, or could not write: without this it would be due again at once, and for ever.
         line.say("error", "a run ended without a result", status=status)
+        # It may have ended after there was a backup.
+        newest.write(service.chosen)
         failed(service, after, status)
 
 

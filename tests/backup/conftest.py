@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -170,6 +171,14 @@ class Desk:
         assert done.status == 0, done.text
         return done.made
 
+    def give(self, other: Desk) -> str:
+        """Put the one backup of another desk into this one's folder, with what is told of it, and return its name."""
+        shutil.copytree(other.folder, self.folder, dirs_exist_ok=True)
+        for path in (self.folder, *self.folder.rglob("*")):
+            os.chown(path, USER, USER)
+        (made,) = self.names()
+        return made
+
     def listed(self) -> list[dict[str, Any]]:
         """The backups, newest first."""
         done = self.run("list", "--json")
@@ -255,10 +264,34 @@ def keys(stage: Stage) -> dict[str, dict[str, str]]:
     return found
 
 
-@pytest.fixture
-def sealed(desk: Desk, keys: dict[str, dict[str, str]]) -> Desk:
-    """A folder whose backups are encrypted to two recipients."""
+@pytest.fixture(scope="package")
+def made_once(stage: Stage, small: str) -> Desk:
+    """A folder with one backup."""
+    desk = Desk(stage, small, uuid.uuid4().hex[:8])
+    desk.make()
+    return desk
+
+
+@pytest.fixture(scope="package")
+def sealed_once(stage: Stage, small: str, keys: dict[str, dict[str, str]]) -> Desk:
+    """A folder with one backup that is encrypted to two recipients."""
+    desk = Desk(stage, small, uuid.uuid4().hex[:8])
     desk.environ["BACKUP_AGE_RECIPIENTS"] = f"{keys['ours']['public']}, {keys['theirs']['public']}"
+    desk.make()
+    return desk
+
+
+@pytest.fixture
+def given(desk: Desk, made_once: Desk) -> Callable[[], str]:
+    """Puts a backup that is there already into a test's own folder, which takes no time, and returns its name."""
+    return lambda: desk.give(made_once)
+
+
+@pytest.fixture
+def sealed(desk: Desk, sealed_once: Desk) -> Desk:
+    """A folder with one backup, in which they are encrypted to two recipients."""
+    desk.environ["BACKUP_AGE_RECIPIENTS"] = sealed_once.environ["BACKUP_AGE_RECIPIENTS"]
+    desk.give(sealed_once)
     return desk
 
 

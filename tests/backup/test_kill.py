@@ -34,13 +34,13 @@ AFTER_COMMIT = ("commit:after", "prune:before", "remove:between")
 
 
 @pytest.fixture(scope="module")
-def struck(stage: Any, small: str) -> Any:
+def struck(stage: Any, small: str, made_once: Any) -> Any:
     """One folder that lives through all crashes, with two good backups in it."""
     from tests.backup.conftest import Desk
 
     desk = Desk(stage, small, "struck")
-    for _ in range(2):
-        desk.make()
+    desk.give(made_once)
+    desk.make()
     return desk
 
 
@@ -86,8 +86,8 @@ def test_kills_at_any_moment_leave_only_what_counts(struck: Any) -> None:
     assert struck.run("run").status == 0
 
 
-def test_a_stop_by_signal_clears_everything_away(desk: Any, until: Any) -> None:
-    kept = desk.make()
+def test_a_stop_by_signal_clears_everything_away(desk: Any, given: Any, until: Any) -> None:
+    kept = given()
     with subprocess.Popen(desk.command("run"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         until(lambda: any(name.endswith(".part") for name in desk.names()), "run under way")
         desk.stage.kill("TERM")
@@ -118,7 +118,7 @@ def test_a_full_disk_fails_the_run_loudly_and_keeps_what_is_there(on: Any, small
 
 
 def test_a_drill_that_is_killed_leaves_nothing_in_the_clear_after_the_next_run(sealed: Any, keys: Any) -> None:
-    made = sealed.make()
+    (made,) = sealed.names()
     work = sealed.stage.root / "work" / sealed.folder.name
     done = sealed.run("drill", BACKUP_AGE_IDENTITY_FILE=keys["ours"]["path"], FAULT_AT="drill:between")
     assert done.status == 137, done.text

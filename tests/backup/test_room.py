@@ -76,13 +76,13 @@ def test_too_little_for_the_dump_is_refused_with_what_there_is_and_nothing_else_
         stage.docker("exec", stage.name, "rm", "-rf", "/small/little", "/small/others")
 
 
-def test_too_little_for_the_test_restore_is_refused_before_the_dump(desk: Any, stage: Any) -> None:
+def test_too_little_for_the_test_restore_is_refused_before_the_dump(desk: Any, given: Any, stage: Any) -> None:
     done = desk.run("run", BACKUP_WORK_DIR="/small/work")
     assert done.status == 1
     assert "for the test restore in /small/work" in done.errors
     assert "dump: done" not in done.text
     assert desk.names() == []
-    made = desk.make()
+    made = given()
     done = desk.run("drill", BACKUP_WORK_DIR="/small/work")
     assert (done.status, "for the test restore in /small/work" in done.errors) == (1, True)
     assert desk.good() == [made], "the backup is none the worse"

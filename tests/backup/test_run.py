@@ -142,8 +142,8 @@ def test_a_row_that_the_server_cannot_write_out_fails_the_run_and_names_the_tabl
         stage.sql("DROP DATABASE wide WITH (FORCE)", "postgres")
 
 
-def test_a_failed_run_leaves_no_file_and_prunes_nothing(desk: Any) -> None:
-    kept = [desk.make(BACKUP_KEEP_LAST="9") for _ in range(2)]
+def test_a_failed_run_leaves_no_file_and_prunes_nothing(desk: Any, given: Any) -> None:
+    kept = [given(), desk.make(BACKUP_KEEP_LAST="9")]
     wrong = desk.stage.url("small", password="wrong")
     done = desk.run("run", DATABASE_URL_FILE="", DATABASE_URL=wrong, BACKUP_KEEP_LAST="1", BACKUP_KEEP_MIN="1")
     assert (done.status, "password authentication failed" in done.errors) == (1, True)
@@ -153,6 +153,18 @@ def test_a_failed_run_leaves_no_file_and_prunes_nothing(desk: Any) -> None:
     refused = desk.run("prune", BACKUP_KEEP_LAST="1", BACKUP_KEEP_MIN="1", BACKUP_KEEP_DAILY="0")
     assert (refused.status, "nothing is pruned after a failed run" in refused.errors) == (1, True)
     assert desk.names() == kept
+
+
+@pytest.mark.slow
+def test_ten_failing_runs_and_a_success_leave_the_good_ones_that_are_to_stay(desk: Any, given: Any) -> None:
+    kept = [given(), *(desk.make(BACKUP_KEEP_LAST="9") for _ in range(2))]
+    few = {"BACKUP_KEEP_LAST": "1", "BACKUP_KEEP_MIN": "3", "BACKUP_KEEP_DAILY": "1", "BACKUP_KEEP_WEEKLY": "0"}
+    wrong = desk.stage.url("small", password="wrong")
+    for _ in range(10):
+        assert desk.run("run", **few, DATABASE_URL_FILE="", DATABASE_URL=wrong).status == 1
+    assert desk.good() == kept[::-1]
+    made = desk.make(**few, BACKUP_KEEP_MONTHLY="0")
+    assert desk.good() == [made, kept[2], kept[1]]
 
 
 def test_a_dump_that_fails_midway_fails_the_run(desk: Any, until: Any) -> None:

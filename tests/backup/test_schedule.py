@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup import cron, timetable
-from backup.state import State
+from backup.state import State, read
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -132,6 +133,17 @@ def test_no_time_passes_unserved_however_it_is_looked_at(minutes: list[float]) -
         decided = timetable.decide(NIGHTLY, BERLIN, now, state(last_run=last.timestamp()))
         assert decided.run == (last < cron.latest(NIGHTLY, now, BERLIN))
         last = now if decided.run else last
+
+
+def test_what_a_newer_image_has_noted_is_read_as_far_as_it_is_known_here(tmp_path: Path) -> None:
+    (tmp_path / ".state.json").write_text(json.dumps({"last_run": 5.0, "last_result": "success", "of_tomorrow": [1]}))
+    assert read(tmp_path) == State(last_run=5.0, last_result="success")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"a word"', "\x00"])
+def test_a_state_that_cannot_be_read_counts_as_a_failure(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".state.json").write_text(text)
+    assert (read(tmp_path).last_result, read(tmp_path).last_run) == ("failure", 0.0)
 
 
 def test_a_stale_backup_is_overdue_also_when_there_never_was_one() -> None:

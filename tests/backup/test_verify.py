@@ -21,8 +21,8 @@ def flip(path: Path, position: int) -> None:
         file.write(bytes([byte ^ 1]))
 
 
-def test_a_flipped_bit_anywhere_is_found(desk: Any) -> None:
-    made = desk.make()
+def test_a_flipped_bit_anywhere_is_found(desk: Any, given: Any) -> None:
+    made = given()
     folder = desk.folder / made
     assert desk.run("verify").status == 0
     generator = random.Random(7)
@@ -40,8 +40,8 @@ def test_a_flipped_bit_anywhere_is_found(desk: Any) -> None:
 
 
 @pytest.mark.parametrize("harm", ["shorter", "gone", "another's"])
-def test_other_harm_is_found_and_named(desk: Any, harm: str) -> None:
-    made = desk.make()
+def test_other_harm_is_found_and_named(desk: Any, given: Any, harm: str) -> None:
+    made = given()
     dump = desk.folder / made / "database.dump"
     if harm == "shorter":
         os.truncate(dump, dump.stat().st_size * 6 // 10)
@@ -56,8 +56,10 @@ def test_other_harm_is_found_and_named(desk: Any, harm: str) -> None:
     assert desk.listed()[0]["state"] == "broken"
 
 
-def test_a_manifest_of_another_backup_or_signed_by_nobody_known_does_not_count(desk: Any, stage: Any) -> None:
-    first, second = desk.make(), desk.make()
+def test_a_manifest_of_another_backup_or_signed_by_nobody_known_does_not_count(
+    desk: Any, given: Any, stage: Any
+) -> None:
+    first, second = given(), desk.make()
     shutil.copy2(desk.folder / second / "manifest.json", desk.folder / first / "manifest.json")
     assert desk.good() == [second]
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -72,9 +74,9 @@ def test_a_manifest_of_another_backup_or_signed_by_nobody_known_does_not_count(d
     assert {first, second} <= set(desk.names()), "what cannot be believed is nobody's to remove but a person's"
 
 
-def test_pruning_keeps_what_it_says_and_a_pin_holds(desk: Any) -> None:
+def test_pruning_keeps_what_it_says_and_a_pin_holds(desk: Any, given: Any) -> None:
     none = {"BACKUP_KEEP_DAILY": "0", "BACKUP_KEEP_WEEKLY": "0", "BACKUP_KEEP_MONTHLY": "0"}
-    made = [desk.make(BACKUP_KEEP_LAST="9") for _ in range(4)]
+    made = [given(), *(desk.make(BACKUP_KEEP_LAST="9") for _ in range(3))]
     assert desk.run("pin", made[0]).status == 0
     few = {**none, "BACKUP_KEEP_LAST": "1", "BACKUP_KEEP_MIN": "2"}
     told = desk.run("prune", "--dry-run", **few)
@@ -87,8 +89,9 @@ def test_pruning_keeps_what_it_says_and_a_pin_holds(desk: Any) -> None:
     assert desk.names() == [made[3], newest]
 
 
-def test_a_backup_that_shrank_is_suspect_until_it_is_accepted(desk: Any) -> None:
-    for _ in range(3):
+def test_a_backup_that_shrank_is_suspect_until_it_is_accepted(desk: Any, given: Any) -> None:
+    given()
+    for _ in range(2):
         desk.make()
     desk.stage.sql("DELETE FROM t WHERE i > 10", "small")
     try:
@@ -103,8 +106,8 @@ def test_a_backup_that_shrank_is_suspect_until_it_is_accepted(desk: Any) -> None
         desk.stage.sql("TRUNCATE t; INSERT INTO t SELECT i, md5(i::text) FROM generate_series(1, 2000) i", "small")
 
 
-def test_a_drill_restores_again_and_is_noted(desk: Any) -> None:
-    made = desk.make()
+def test_a_drill_restores_again_and_is_noted(desk: Any, given: Any) -> None:
+    made = given()
     assert desk.run("drill").status == 0
     (item,) = desk.listed()
     assert (item["id"], item["state"]) == (made, "drilled")
@@ -112,8 +115,8 @@ def test_a_drill_restores_again_and_is_noted(desk: Any) -> None:
     assert list((desk.stage.root / "work" / desk.folder.name).iterdir()) == []
 
 
-def test_a_backup_from_the_future_means_that_nothing_is_pruned(desk: Any) -> None:
-    made = [desk.make(BACKUP_KEEP_LAST="9") for _ in range(2)]
+def test_a_backup_from_the_future_means_that_nothing_is_pruned(desk: Any, given: Any) -> None:
+    made = [given(), desk.make(BACKUP_KEEP_LAST="9")]
     state = json.loads((desk.folder / ".state.json").read_text())
     jumped = {**state, "wall": state["wall"] - 90_000}
     (desk.folder / ".state.json").write_text(json.dumps(jumped))
@@ -124,9 +127,9 @@ def test_a_backup_from_the_future_means_that_nothing_is_pruned(desk: Any) -> Non
     assert set(made) < set(desk.names())
 
 
-def test_the_list_is_readable(desk: Any) -> None:
+def test_the_list_is_readable(desk: Any, given: Any) -> None:
     assert "There is no backup" in desk.run("list").text
-    made = desk.make()
+    made = given()
     text = desk.run("list").text
     assert text.splitlines()[0].split()[:4] == ["BACKUP", "AGE", "SIZE", "ROWS"]
     assert made in text
