@@ -181,10 +181,11 @@ def memory_of(bench: Bench, megabytes: int, largest: int) -> Row:
 
 def visitors(folder: Path, stack: str, megabytes: int, rest_seconds: float) -> Row:
     """Measure a page's 99th percentile at a stack, at rest and while a backup of so much is made."""
+    (folder / "site").mkdir()
     site = as_a_users(new_site(folder / "site", stack, {"backupSchedule": "0 0 29 2 *"}, overlay))
     site.up()
     (database,), (service,) = site.containers("database", running=True), site.containers("db-backup", running=True)
-    fill(database, "scaffold", f"SET ROLE owner;\n{shop(megabytes)}CHECKPOINT;")
+    fill(database, "scaffold", f"SET ROLE owner;\n{shop(megabytes)}RESET ROLE; CHECKPOINT;")
     with Background(Load(Target.of(site.url), works("backup"))) as running:
         running.wait_for_answers(10 * RATE)
         running.cut()

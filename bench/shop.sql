@@ -48,4 +48,4 @@ CREATE INDEX ON orders (customer, at);
 CREATE INDEX ON lines ("order");
 CREATE INDEX ON events (at);
 ALTER TABLE lines ADD FOREIGN KEY ("order") REFERENCES orders;
-ANALYZE;
+ANALYZE customers, orders, lines, events, documents;
