@@ -278,6 +278,21 @@ def test_a_backup_is_made_and_restored_in_the_cluster_and_listed(serving: Cluste
     assert code == 0, said
 
 
+def test_a_restore_takes_the_database_back_in_the_cluster_and_can_be_undone(serving: ClusterClone) -> None:
+    code, said = serving.make("flask", "users add later@example.com --name Later")
+    assert code == 0, said
+    code, said = serving.make("restore", LATEST="1", YES="yes")
+    assert code == 0, said
+    until(lambda: serving.get("/readyz")[0] == 200, "the site is back")
+    assert "later@example.com" not in serving.make("flask", "users list")[1]
+    code, said = serving.make("restores")
+    assert re.search(r" done +\S+ [KM]?B ", said), said
+    code, said = serving.make("restore-undo", YES="yes")
+    assert code == 0, said
+    until(lambda: serving.get("/readyz")[0] == 200, "the site is back")
+    assert "later@example.com" in serving.make("flask", "users list")[1]
+
+
 def serves(clone: ClusterClone) -> str:
     """Return the release that answers."""
     return str(json.loads(clone.get("/readyz")[1])["release"])
