@@ -298,6 +298,7 @@ def test_a_new_database_password_refuses_nobody(whole: ClusterSite) -> None:
     whole.up("--expect-no-changes")
 
 
+@pytest.mark.slow
 def test_the_api_takes_an_autoscaler_and_an_ingress_and_they_go_with_their_settings(whole: ClusterSite) -> None:
     given = {"maxReplicas": "4", "ingressClass": "nobodys", "tlsIssuer": "nobody"}
     for key, value in given.items():

@@ -350,6 +350,7 @@ def test_what_a_killed_run_left_is_swept_away_after_the_update_and_what_others_m
     assert serving.get("/readyz")[0] == 200
 
 
+@pytest.mark.slow
 def test_a_rollout_that_somebody_paused_goes_on_with_the_next_up(serving: ClusterClone) -> None:
     serving.kubectl("rollout", "pause", "deployment/web")
     code, said = serving.make("up")
@@ -389,6 +390,7 @@ def test_down_stops_everything_in_order_and_up_brings_it_back_with_its_data(serv
     assert serving.make("up", "--expect-no-changes")[0] == 0
 
 
+@pytest.mark.slow
 def test_a_stopped_stack_whose_load_decides_comes_back_too(serving: ClusterClone) -> None:
     write_settings(serving, maxReplicas="3")
     try:
