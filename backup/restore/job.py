@@ -26,7 +26,7 @@ class Job:
     order: str = "load-first"
     step: str = ""
     done: frozenset[str] = frozenset()
-    tries: int = 0
+    tries: dict[str, int] = field(default_factory=dict)
     deaths: int = 0
     verdict: str = ""
     reason: str = ""
@@ -67,7 +67,7 @@ def after(job: Job, record: Record) -> Job:
             job,
             step=record.step,
             order=str(record.data.get("order", job.order)),
-            tries=job.tries + (record.step == "load"),
+            tries={**job.tries, record.step: job.tries.get(record.step, 0) + 1},
         )
     if record.phase == "done":
         # Whatever was done further on is undone by doing an earlier step once more.

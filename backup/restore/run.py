@@ -18,7 +18,7 @@ from restore import decision, receipt, steps
 from restore.claim import ChangedError
 from restore.context import Context
 from restore.decision import Action, Facts
-from restore.error import RejectedError, TransientError
+from restore.error import RejectedError, SwitchError, TransientError
 from restore.job import Job
 
 LONGEST_PAUSE = 15.0
@@ -77,9 +77,10 @@ def trouble(context: Context, identifier: str, error: Exception, pause: float, s
     reason = told(error)
     transient = isinstance(error, TransientError)
     waited = time.monotonic() - since
-    # Once the app is down, whatever is away is waited for: the way back needs it too.
-    patient = job.began("stop") or waited < context.chosen.patience
-    again = transient and patient and not (step == "load" and job.tries >= MOST_TRIES)
+    # Once the door is shut, whatever is away is waited for: the way back needs it too.
+    patient = job.began("fence") or waited < context.chosen.patience
+    tired = step == "load" or (step == "stop" and isinstance(error, SwitchError))
+    again = transient and patient and not (tired and job.tries.get(step, 0) >= MOST_TRIES)
     # Once the app runs on the new database, nothing that is left to do is worth taking it away again.
     if job.verdict or again or "start" in job.done:
         line.say("warning" if again else "error", f"{step}: {reason}; tried again", job=identifier)

@@ -10,7 +10,7 @@ from backup import line
 from backup.error import StopError
 from restore import switchboard
 from restore.context import Context
-from restore.error import RejectedError, TransientError
+from restore.error import RejectedError, SwitchError
 from restore.job import Job
 from restore.switchboard import SwitchboardError, Unit
 
@@ -20,7 +20,7 @@ START_SECONDS = 60.0
 
 def told(error: SwitchboardError) -> StopError:
     """Return a switchboard's error as a step's."""
-    return TransientError(str(error)) if error.transient else StopError(str(error))
+    return SwitchError(str(error)) if error.transient else StopError(str(error))
 
 
 def named(context: Context) -> list[Unit]:

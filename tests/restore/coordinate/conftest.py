@@ -412,7 +412,8 @@ def stage(
     try:
         ours.start()
         ours.make(LIVE, "old")
-        ours.psql("postgres", f"CREATE DATABASE scaffold_today OWNER owner TEMPLATE {LIVE}")
+        for day in ("today", "yesterday"):
+            ours.psql("postgres", f"CREATE DATABASE scaffold_{day} OWNER owner TEMPLATE {LIVE}")
         ours.psql("scaffold_today", "UPDATE marker SET word = 'new'; UPDATE goods SET name = md5(name || 'new')")
         ours.dump(LIVE, "old.dump")
         ours.dump("scaffold_today", "new.dump")

@@ -73,7 +73,7 @@ def test_a_daemon_that_stops_nothing_fails_the_restore(stage: Any) -> None:
 
 def test_a_container_that_comes_back_by_itself_fails_the_restore(stage: Any) -> None:
     stage.faults(stop="comes back")
-    with unharmed(stage, outcome="failed", failed_at="stop", reason="runs again"):
+    with unharmed(stage, outcome="failed", failed_at="stop", reason="web-1 runs"):
         put(stage)
         stage.drain()
 
