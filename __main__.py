@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pulumi
 
-from infra import attempt, history, origin, outputs, settings, system
+from infra import attempt, history, origin, outputs, recovery, settings, system
 from infra.platforms import platform_of
 
 pulumi.require_pulumi_version(">=3.256.0")
@@ -16,7 +16,8 @@ configured = settings.from_stack()
 before = history.of_this_stack()
 tried = attempt.before(configured, before)
 comes_from = origin.of(Path(__file__).resolve().parent, os.environ)
-described, made = system.describe(configured, pulumi.get_project(), pulumi.get_stack(), tried, comes_from)
+loads = recovery.wanted(os.environ)
+described, made = system.describe(configured, pulumi.get_project(), pulumi.get_stack(), tried, comes_from, loads)
 platform = platform_of(configured)
 former = platform.check(described, configured)
 described = attempt.marked(described)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from infra import database, images, values
@@ -27,6 +28,7 @@ WORD = re.compile(r"[0-9A-Za-z-]{1,40}")
 NONE_YET = "none yet: `make backups` lists what there is, `make backup` makes one"
 EVERYWHERE = "0.0.0.0/0"
 """A bucket's addresses, and those of whoever is told, change behind their names."""
+NOTHING: Mapping[str, Secret] = MappingProxyType({})
 PORTS = {"http": 80, "https": 443, "smtp": 587, "smtps": 465}
 
 
@@ -41,34 +43,39 @@ def volumes(settings: Settings) -> tuple[Volume, ...]:
 
 def service(settings: Settings, secrets: Secrets) -> Service:
     """Describe the service; it reads the database as a role that can do nothing else."""
-    own = settings.backups
-    secret = dict(secret_files(settings, secrets))
-    public = {"BACKUP_S3_CA": own.bucket.authorities} if own.bucket and own.bucket.authorities else {}
-    paths = {f"{name}_FILE": f"{FILES}/{file_name(name)}" for name in (*secret, *public)}
     return Service(
         name=NAME,
-        workload=Workload(
-            image=images.backup(settings),
-            user=USER,
-            # It compresses, restores and compares while visitors are there.
-            limits=Limits(memory=own.memory, cpus=own.cpus, gives_way=True),
-            env={**environment(own), **paths},
-            files=(
-                *(secret_file(file_name(name), value) for name, value in secret.items()),
-                *(public_file(file_name(name), text) for name, text in public.items()),
-            ),
-            mounts=tuple(
-                Mount(volume.name, path) for volume, path in zip(volumes(settings), (FOLDER, WORK), strict=True)
-            ),
-            command=("python", "-m", "backup", "schedule"),
-            egress=egress(settings),
-        ),
+        workload=workload(settings, secrets, ("python", "-m", "backup", "schedule")),
         port=0,
         probe=Probe(command=("probe-backup",), interval_seconds=30),
         reachable_from=(),
         stop_seconds=STOP_SECONDS,
         # What there is to back up is there once the schema is.
         after=(database.MIGRATE,),
+    )
+
+
+def workload(
+    settings: Settings, secrets: Secrets, command: tuple[str, ...], otherwise: Mapping[str, Secret] = NOTHING
+) -> Workload:
+    """Describe one of the image's commands, with the stack's backups and its bucket; `otherwise` are other secrets."""
+    own = settings.backups
+    secret = {**dict(secret_files(settings, secrets)), **otherwise}
+    public = {"BACKUP_S3_CA": own.bucket.authorities} if own.bucket and own.bucket.authorities else {}
+    paths = {f"{name}_FILE": f"{FILES}/{file_name(name)}" for name in (*secret, *public)}
+    return Workload(
+        image=images.backup(settings),
+        user=USER,
+        # It compresses, restores and compares while visitors are there.
+        limits=Limits(memory=own.memory, cpus=own.cpus, gives_way=True),
+        env={**environment(own), **paths},
+        files=(
+            *(secret_file(file_name(name), value) for name, value in secret.items()),
+            *(public_file(file_name(name), text) for name, text in public.items()),
+        ),
+        mounts=tuple(Mount(volume.name, path) for volume, path in zip(volumes(settings), (FOLDER, WORK), strict=True)),
+        command=command,
+        egress=egress(settings),
     )
 
 

@@ -190,6 +190,7 @@ class Job:
     `once_serving` puts it after everything else, when visitors have been sent to the release. `notes` are told to it in
     its environment, with the image's digest in the variable `digest_as`, and are no part of what it is: the same job
     with other notes is not run again. With `acts_as` it reaches what that job reaches, and has that job's files.
+    A `passing` one is there for one update: what comes after it does not run again when it is gone, and it has a day.
     """
 
     name: str
@@ -201,6 +202,7 @@ class Job:
     notes: Mapping[str, str] = field(default_factory=dict)
     digest_as: str = ""
     acts_as: str = ""
+    passing: bool = False
 
     @property
     def identity(self) -> str:

@@ -6,7 +6,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from infra import archive, backup, bundle, database, gateway, images, pin, release, restore, secrets, steps, web
+from infra import (
+    archive,
+    backup,
+    bundle,
+    database,
+    gateway,
+    images,
+    pin,
+    recovery,
+    release,
+    restore,
+    secrets,
+    steps,
+    web,
+)
 from infra.bundle import Bundle, Kept
 from infra.model import Route, System
 from infra.origin import NOWHERE, Origin
@@ -19,18 +33,24 @@ MIGRATIONS = images.ROOT / "app" / "migrations"
 
 
 def describe(
-    settings: Settings, project: str, stack: str, history: Sequence[Kept] = (), origin: Origin = NOWHERE
+    settings: Settings,
+    project: str,
+    stack: str,
+    history: Sequence[Kept] = (),
+    origin: Origin = NOWHERE,
+    recover: str = "",
 ) -> tuple[System, Bundle]:
-    """Describe the whole system of a stack, and what its release is made of."""
+    """Describe the whole system of a stack, and what its release is made of; `recover` is a backup to load first."""
     kept = secrets.of(settings)
     made, back = chosen(settings, kept, history)
     release_id = release.id_of([made.serve, made.migrate], images.tag(PROGRAM, {}))
     managed = settings.managed_database
     backups = [backup.service(settings, kept)] if settings.backups.enabled else []
     restores = restore.services(settings, kept)
-    callers = (web.NAME, web.MIGRATE, *(each.name for each in (*backups, *restores)))
+    prepared = database.check(settings, managed) if managed else database.roles(settings, kept)
+    loaded = [recovery.job(settings, kept, recover, prepared.name)] if recover else []
+    callers = (web.NAME, web.MIGRATE, *(each.name for each in (*backups, *restores)), *(each.name for each in loaded))
     own_database = [] if managed else [database.service(settings, reachable_from=callers)]
-    before_migration = database.check(settings, managed) if managed else database.roles(settings, kept)
     described = System(
         project=project,
         stack=stack,
@@ -44,8 +64,9 @@ def describe(
         ),
         jobs=(
             *(() if managed else archive.restores(settings, database.DATABASE, database.USER, database.NAME)),
-            before_migration,
-            *web.jobs(settings, made, origin, back, release_id, first=before_migration.name),
+            prepared,
+            *loaded,
+            *web.jobs(settings, made, origin, back, release_id, first=loaded[0].name if loaded else prepared.name),
         ),
         volumes=(
             gateway.STATE,

@@ -40,6 +40,8 @@ VERBS = {
     "pit": "pit",
     "restore-pit": "restore_pit",
     "forget-volume": "forget_volume",
+    "recovery-kit": "recovery_kit",
+    "recover": "recover",
     "maintenance": "maintenance",
     "cancel": "cancel",
     "rollback": "rollback",

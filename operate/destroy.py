@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from operate import consent, platforms
+from operate import consent, platforms, recovering
 from operate import stack as stacks
 from operate.request import Request
 from operate.stack import Stack
@@ -32,6 +32,7 @@ def run(request: Request) -> int:
             request.terminal.say(f"`pulumi destroy` ended with exit code {code}; make destroy again goes on from here.")
             return code
         platforms.of(request).take_away(request, stack, protected, delete_data=delete_data)
+        recovering.end(request.places, stack.name)
         request.terminal.say(
             f"The stack {stack.name} is gone; its settings and passphrase stay in {request.places.state}."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from operate import generations, kept, platforms
+from operate import generations, kept, platforms, recovering
 from operate import stack as stacks
 from operate.request import Request
 from operate.stack import Stack
@@ -91,6 +91,7 @@ def of_the_state(request: Request) -> list[Problem]:
     alive = [held for held in locks if held not in state.dead(locks)]
     stack_text, tracked_text = request.stack_texts()
     found = [
+        recovering.unended(places, request.stack) if request.verb != "recover" else None,
         preflight.lock_problem(request.stack, alive),
         preflight.passphrase_problem(
             places.passphrase,

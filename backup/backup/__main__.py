@@ -1,4 +1,4 @@
-"""The command line: `python -m backup run|schedule|list|show|verify|drill|fetch|prune|pin|unpin|accept`."""
+"""The command line: `python -m backup COMMAND`; without one it says which there are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import signal
 import sys
 from types import FrameType
 
-COMMANDS = ("run", "schedule", "list", "show", "verify", "drill", "fetch", "prune", "pin", "unpin", "accept")
+COMMANDS = (
+    "run", "schedule", "list", "show", "verify", "drill", "fetch", "prune", "pin", "unpin", "accept", "keep", "open",
+    "recover", "key",
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
@@ -40,6 +43,14 @@ def main(arguments: list[str]) -> int:
         from backup import verify
 
         return verify.main(rest) if name == "verify" else verify.drill(rest)
+    if name in ("keep", "open"):
+        from backup import kit
+
+        return kit.keep(rest) if name == "keep" else kit.open_(rest)
+    if name in ("recover", "key"):
+        from backup import recovery
+
+        return recovery.main(rest) if name == "recover" else recovery.hand(rest)
     if name == "prune":
         from backup import prune
 

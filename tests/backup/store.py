@@ -25,8 +25,8 @@ KEY_ID, SECRET, BUCKET = "key-of-a-test", "geheim/of+a=test", "backups"
 DIRECT, PROXIED = 7070, 7071
 
 
-def certificate(folder: Path) -> None:
-    """Make a key and a certificate that signs itself, for the server's name in its network."""
+def certificate(folder: Path, address: str = "127.0.0.1") -> None:
+    """Make a key and a certificate that signs itself, for the server's name in its network and an address."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "s3")])
     now = datetime.now(UTC)
@@ -39,7 +39,7 @@ def certificate(folder: Path) -> None:
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("s3"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+            x509.SubjectAlternativeName([x509.DNSName("s3"), x509.IPAddress(ipaddress.ip_address(address))]), False
         )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())

@@ -161,6 +161,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
         preview: bool = False,
         encrypted: bool = True,
         before: Sequence[Kept] = (),
+        recover: str = "",
     ) -> Declared:
         recorder = Recorder(exit_codes or {})
         pulumi.runtime.set_mocks(recorder, project=PROJECT, stack=STACK, preview=preview)
@@ -171,7 +172,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
 
         def program() -> None:
             configured = settings.from_stack()
-            described, made = system.describe(configured, PROJECT, STACK, before)
+            described, made = system.describe(configured, PROJECT, STACK, before, recover=recover)
             recorder.declared.system = described
             api.release = described.release
             platform = platform_of(configured)

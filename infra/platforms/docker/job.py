@@ -14,6 +14,8 @@ from infra.platforms.docker.image import Built
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 
+A_DAY = "24h"
+
 
 def container_name(job: Job) -> str:
     """Return the name of a job's container, without project and stack."""
@@ -62,7 +64,10 @@ def create(
             stack.container_options(first, networks, first.ids),
             # Whoever runs the same update again is somebody else, from somewhere else: that makes nothing run again.
             # What the job is told beside its notes is in the release's id, and so in its name.
-            pulumi.ResourceOptions(ignore_changes=["envs"] if job.release and (job.notes or job.digest_as) else []),
+            pulumi.ResourceOptions(
+                ignore_changes=["envs"] if job.release and (job.notes or job.digest_as) else [],
+                custom_timeouts=pulumi.CustomTimeouts(create=A_DAY) if job.passing else None,
+            ),
         ),
     )
     return finished(stack, job.name, container, otherwise)

@@ -27,6 +27,11 @@ def job(finished: pulumi.Output[docker.Container]) -> Ready:
     return Ready((finished,), (finished.apply(lambda container: container.id),))
 
 
+def passed(finished: pulumi.Output[docker.Container], first: Ready) -> Ready:
+    """Wait for a job's success; what was `first` before it is what runs others again, with it and without it."""
+    return Ready((finished,), first.ids)
+
+
 def every(parts: Iterable[Ready]) -> Ready:
     """Wait for all of it."""
     listed = list(parts)

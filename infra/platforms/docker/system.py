@@ -79,7 +79,7 @@ def run(system: System, settings: Settings, former: Former) -> Serving:
             started[each.name] = run_service(stack, each, images, joined, volumes, first)
         else:
             done = job.create(stack, each, images[each.workload.image.key], joined, volumes, first)
-            started[each.name] = ready.job(done)
+            started[each.name] = ready.passed(done, first) if each.passing else ready.job(done)
     moved = switch.describe(system)
     switched = job.create(
         stack,

@@ -59,7 +59,8 @@ def run_job(on: Ground, system: System, settings: Settings, each: Job, first: Re
     if each.release:
         first = ready.every([first, Ready(ids=(system.attempt,))])
     done = job.create(on.stack, each, on.around(each), settings.ready_seconds, ready.every([on.under(each), first]))
-    return ready.checked(done)
+    checked = ready.checked(done)
+    return Ready(checked.resources, first.ids) if each.passing else checked
 
 
 def run_service(on: Ground, system: System, settings: Settings, each: Service, first: Ready) -> Ready:
