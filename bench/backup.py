@@ -56,7 +56,7 @@ def rows(megabytes: int = MEGABYTES, turns: int = TURNS, rest_seconds: float = R
                     memory_of(Bench(stage, "shop"), megabytes, 8 << 10),
                     memory_of(Bench(stage, "wide"), 64, LARGEST_ROW),
                 ]
-            return [*found, visitors(folder, stack, megabytes, rest_seconds)]
+            return [*found, *visitors(folder, stack, megabytes, rest_seconds)]
         finally:
             remove_labelled(f"{LABEL}={run_id}")
             remove_labelled(f"scaffold.stack={stack}")
@@ -179,7 +179,7 @@ def memory_of(bench: Bench, megabytes: int, largest: int) -> Row:
     return Row(f"backup: memory, largest row of {largest / 2**20:.3g} MiB", most.total, bound, "MiB", how)
 
 
-def visitors(folder: Path, stack: str, megabytes: int, rest_seconds: float) -> Row:
+def visitors(folder: Path, stack: str, megabytes: int, rest_seconds: float) -> list[Row]:
     """Measure a page's 99th percentile at a stack, at rest and while a backup of so much is made."""
     (folder / "site").mkdir()
     site = as_a_users(new_site(folder / "site", stack, {"backupSchedule": "0 0 29 2 *"}, overlay))
@@ -207,9 +207,13 @@ def works(run: str) -> list[work.Work]:
     ]
 
 
-def slowed(before: Tally, during: Tally, seconds: float, megabytes: int) -> Row:
-    """Return the row for visitors."""
+def slowed(before: Tally, during: Tally, seconds: float, megabytes: int) -> list[Row]:
+    """Return the rows for visitors; raise RuntimeError where they are not served even at rest."""
+    if before.served < before.sent:
+        raise RuntimeError(f"at rest {before.sent - before.served} of {before.sent} requests were not served")
     rest, busy = (tally.percentile(0.99) * 1000 for tally in (before, during))
-    how = f"ms at {RATE} requests/s, {megabytes} MB, a run of {seconds:.0f} s: {busy:.3g}, at rest {rest:.3g}; "
-    how += f"not served {during.sent - during.served} of {during.sent}"
-    return Row("backup: 99th percentile of requests meanwhile, over rest", busy / rest, 1.5, "of that at rest", how)
+    how = f"ms at {RATE} requests/s, {megabytes} MB, a run of {seconds:.0f} s: {busy:.3g}, at rest {rest:.3g}"
+    return [
+        Row("backup: 99th percentile of requests meanwhile, over rest", busy / rest, 1.5, "of that at rest", how),
+        Row("backup: requests not served meanwhile", during.sent - during.served, 0, "", f"of {during.sent}"),
+    ]
