@@ -73,6 +73,7 @@ def test_the_run_after_all_that_sweeps_and_succeeds(struck: Any) -> None:
     assert list((struck.stage.root / "work" / "struck").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_leave_only_what_counts(struck: Any) -> None:
     generator = random.Random(11)
     for _ in range(3):

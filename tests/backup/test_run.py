@@ -125,6 +125,7 @@ def test_an_extension_that_the_throwaway_server_lacks_is_refused_by_name(on: Any
     assert desk.names() == []
 
 
+@pytest.mark.slow
 def test_a_row_that_the_server_cannot_write_out_fails_the_run_and_names_the_table(on: Any, stage: Any) -> None:
     stage.make_database(
         "wide",
