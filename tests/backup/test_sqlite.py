@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from backup import sqlite
+from backup import settings, sqlite
 from backup.error import StopError
 from backup.url import Sqlite
 
@@ -81,8 +81,9 @@ def test_another_value_another_type_and_damage_are_found(tmp_path: Path) -> None
     with pytest.raises(StopError, match="damaged"):
         sqlite.prove(tmp_path / "damaged.db", held, tmp_path / "proof")
     (tmp_path / "none.db").write_bytes(b"no database" * 100)
+    chosen = settings.read({"BACKUP_DIR": str(tmp_path), "BACKUP_WORK_DIR": str(tmp_path / "work")})
     with pytest.raises(StopError, match="SQLite says"):
-        sqlite.make(None, Sqlite(tmp_path / "none.db"), tmp_path)  # type: ignore[arg-type]
+        sqlite.make(chosen, Sqlite(tmp_path / "none.db"), tmp_path)
 
 
 def test_it_is_made_listed_verified_and_drilled_like_the_others(desk: Any) -> None:
