@@ -11,6 +11,8 @@ from typing import Any
 from tests.database.conftest import Database, roles_document
 
 HERE = "/var/lib/pgbackrest"
+PATIENCE = 120
+"""Seconds: a backup makes a thousand files durable, and a busy disk takes its time for each."""
 
 
 class Archived:
@@ -30,14 +32,14 @@ class Archived:
         """Start the server, which hands over a segment every so many seconds."""
         every = f"PITR_SEGMENT_SECONDS={seconds}"
         self.database.create("-v", f"{self.archive}:{HERE}", "-e", "PITR=true", "-e", every, *options)
-        self.database.wait_ready()
+        self.database.wait_for("ready to accept connections", seconds=PATIENCE)
 
     def begin(self, *options: str, seconds: int = 1) -> None:
         """Start it for the first time, with its roles, a table of the app's, and its first backup."""
         self.start(*options, seconds=seconds)
         self.database.roles(roles_document())
         self.database.sql("CREATE TABLE entry (name text PRIMARY KEY)")
-        self.database.wait_for("backup made")
+        self.database.wait_for("backup made", seconds=PATIENCE)
 
     def add(self, name: str) -> None:
         """Commit a row."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Docker
-from tests.database.archived import HERE, Archived
+from tests.database.archived import HERE, PATIENCE, Archived
 from tests.database.conftest import Database
 
 SEGMENTS = "/there/repository/archive/main/17-1/0000000100000000"
@@ -33,9 +33,9 @@ def test_a_moment_comes_back_in_a_new_volume_and_goes_on_archiving_there(archive
     volume = archived.restored(moment)
     assert archived.names() == "kept,regretted", "the live server saw nothing of it"
     archived.swap(volume)
-    archived.database.wait_ready()
+    archived.database.wait_for("ready to accept connections", seconds=PATIENCE)
     assert archived.names() == "kept"
-    archived.database.wait_for("backup made")
+    archived.database.wait_for("backup made", seconds=PATIENCE)
     assert archived.event("backup made")["kind"] == "full"
     (old, new) = archived.window("seal")["windows"]
     assert (old["timeline"], new["timeline"]) == (1, 2)
@@ -49,14 +49,14 @@ def test_each_timeline_is_reached_and_the_end_of_the_archive_is_the_newest_ones(
     archived.add("replaced")
     archived.window("seal")
     archived.swap(archived.restored(before))
-    archived.database.wait_for("backup made")
+    archived.database.wait_for("backup made", seconds=PATIENCE)
     archived.add("second")
     between = archived.moment()
     archived.add("third")
     archived.window("seal")
     for to, wanted in ((between, "first,second"), ("latest", "first,second,third"), (before, "first")):
         archived.swap(archived.restored(to), "-e", "PITR=false")
-        archived.database.wait_ready()
+        archived.database.wait_for("ready to accept connections", seconds=PATIENCE)
         assert archived.names() == wanted, to
 
 
@@ -73,7 +73,7 @@ def test_a_lost_volume_is_not_replaced_by_an_empty_one_and_comes_back_from_the_a
     assert archived.inside(archived.database.data, "ls /there") == "lock"
 
     archived.swap(archived.restored("latest"))
-    archived.database.wait_ready()
+    archived.database.wait_for("ready to accept connections", seconds=PATIENCE)
     assert archived.names() == "committed"
 
 
@@ -104,9 +104,9 @@ def test_a_missing_segment_is_a_gap_that_is_alarmed_answered_and_not_restored_ov
     )
     archived.inside(archived.archive, f"rm {SEGMENTS.replace(HERE, '/there')}/{lost}")
 
-    archived.database.wait_for("the archive has a gap", seconds=60)
+    archived.database.wait_for("the archive has a gap", seconds=PATIENCE)
     assert archived.event("the archive has a gap")["first"] == lost[:24]
-    archived.database.wait_for("backup made", times=2, seconds=60)
+    archived.database.wait_for("backup made", times=2, seconds=PATIENCE)
     assert archived.event("backup made")["kind"] == "full"
     spans = archived.window("seal")["windows"]
     assert len(spans) == 2
@@ -116,7 +116,7 @@ def test_a_missing_segment_is_a_gap_that_is_alarmed_answered_and_not_restored_ov
     assert f"{spans[0]['from']} to {spans[0]['until']}, and {spans[1]['from']} to" in said
     archived.restored(min(moment, spans[0]["from"]) if moment < spans[0]["until"] else "latest")
     archived.swap(archived.restored("latest"))
-    archived.database.wait_ready()
+    archived.database.wait_for("ready to accept connections", seconds=PATIENCE)
     assert archived.names() == "after the gap,before the gap,in the gap", "the new full backup has everything"
 
 
@@ -146,16 +146,16 @@ def test_an_archive_that_takes_nothing_never_stops_the_server_and_what_it_lets_g
     switch = "SELECT pg_logical_emit_message(true, 'test', repeat('x', 100)); SELECT pg_switch_wal()"
     for _ in range(6):
         archived.database.sql(switch)
-    archived.database.wait_for("archiving fails", seconds=60)
-    archived.database.wait_for("because archive queue exceeded", seconds=60)
+    archived.database.wait_for("archiving fails", seconds=PATIENCE)
+    archived.database.wait_for("because archive queue exceeded", seconds=PATIENCE)
     archived.add("meanwhile")
     archived.inside(archived.archive, "rmdir /there/repository && mv /there/gone /there/repository")
     archived.database.sql(switch)
-    archived.database.wait_for("archiving works again", seconds=90)
-    archived.database.wait_for("the archive has a gap", seconds=60)
-    archived.database.wait_for("backup made", times=2, seconds=60)
+    archived.database.wait_for("archiving works again", seconds=PATIENCE)
+    archived.database.wait_for("the archive has a gap", seconds=PATIENCE)
+    archived.database.wait_for("backup made", times=2, seconds=PATIENCE)
     archived.swap(archived.restored("latest"))
-    archived.database.wait_ready()
+    archived.database.wait_for("ready to accept connections", seconds=PATIENCE)
     assert archived.names() == "archived,meanwhile"
 
 
@@ -180,7 +180,7 @@ def test_a_restore_that_was_killed_is_swept_and_done_again_and_a_done_one_is_not
     code, lines = archived.restore("latest", volume)
     assert (code, lines[-1]["event"]) == (0, "this volume has been restored before: nothing is done")
     archived.swap(volume)
-    archived.database.wait_ready()
+    archived.database.wait_for("ready to accept connections", seconds=PATIENCE)
     assert archived.restore("latest", volume)[0] == 0, "a job that runs again finds the server at work, and is done"
     code, lines = archived.restore("2026-01-01T00:00:00Z", volume)
     assert code == 1
@@ -195,7 +195,7 @@ def test_a_volume_with_a_cluster_of_its_own_is_never_restored_into(archived: Arc
         assert (code, "the volume holds a cluster" in lines[-1]["event"]) == (1, True)
         archived.database.docker(verb, archived.database.name)
     archived.database.docker("start", archived.database.name)
-    archived.database.wait_for("ready to accept connections", times=3)
+    archived.database.wait_for("ready to accept connections", times=3, seconds=PATIENCE)
 
 
 @pytest.mark.slow
@@ -212,14 +212,14 @@ def test_a_killed_archivist_is_started_again_and_the_server_serves_on(archived: 
     (pid,) = [int(row.split()[0]) for row in rows if "-m server archive" in row]
     archived.database.kill_host_process(pid)
     archived.database.wait_for("the archivist has ended and is started again")
-    archived.database.wait_for("the archive works", times=2, seconds=60)
+    archived.database.wait_for("the archive works", times=2, seconds=PATIENCE)
     archived.add("served")
 
 
 @pytest.mark.slow
 def test_a_stop_is_clean_with_a_backup_under_way(archived: Archived) -> None:
     archived.start()
-    archived.database.wait_for("the archive works")
+    archived.database.wait_for("the archive works", seconds=PATIENCE)
     archived.database.sql(
         "CREATE TABLE wide AS SELECT repeat(md5(i::text), 200) FROM generate_series(1, 60000) i", "postgres"
     )
