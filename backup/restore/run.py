@@ -34,15 +34,17 @@ def run(context: Context, identifier: str) -> None:
         job = context.job(identifier)
         if job.ended:
             return
+        step = job.step or "claim"
         try:
             known: Facts = steps.engine(context).facts(context, job)
             action = decision.decide(job, known)
+            step = action.step or step
             act(context, job, action)
         except ChangedError:
             context.write(identifier, "job", "end", {"outcome": "changed"})
             return
         except Exception as error:  # whatever it is, the app must get back
-            pause = trouble(context, identifier, error, pause, since)
+            pause = trouble(context, identifier, step, error, pause, since)
         else:
             if action.kind != "hold":
                 pause, since = FIRST_PAUSE, time.monotonic()
@@ -70,10 +72,9 @@ def act(context: Context, job: Job, action: Action) -> None:
         line.say("info", f"{action.step}: done", job=job.id, seconds=round(time.monotonic() - began, 3))
 
 
-def trouble(context: Context, identifier: str, error: Exception, pause: float, since: float) -> float:
+def trouble(context: Context, identifier: str, step: str, error: Exception, pause: float, since: float) -> float:
     """Decide what an error means, write it down where it ends the job, and return how long the next pause is."""
     job = context.job(identifier)
-    step = job.step or "claim"
     reason = told(error)
     transient = isinstance(error, TransientError)
     waited = time.monotonic() - since

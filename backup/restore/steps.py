@@ -12,12 +12,13 @@ from typing import Any
 
 from backup import durable, fault, line, manifest
 from backup.error import StopError
-from restore import arrivals, asking, claim, postgres, receipt, sqlite, stops, trust
+from restore import arrivals, asking, claim, decision, postgres, receipt, sqlite, stops, trust
 from restore.arrivals import Seen
 from restore.claim import ChangedError
 from restore.context import Context
 from restore.error import RejectedError
 from restore.job import Job
+from restore.lock import WaitedError
 
 Step = Callable[[Context, Job], Mapping[str, Any]]
 UNSEAL_SECONDS = 6 * 3600.0
@@ -31,6 +32,8 @@ def engine(context: Context) -> ModuleType:
 def before(context: Context, job: Job, step: str) -> Mapping[str, Any]:
     """Return what has to be in the journal before a step does anything."""
     if step == "stop":
+        # Before anything is written of a stop: who has to wait for too long has stopped nothing.
+        context.hold(job.id)
         return stops.before(context, job)
     if step in ("load", "swap"):
         found: Mapping[str, Any] = getattr(engine(context), f"before_{step}")(context, job)
@@ -49,14 +52,26 @@ def do(context: Context, job: Job, step: str) -> Mapping[str, Any]:
         "restart": stops.restart,
         "file": file,
     }
-    # The lock lasts from before anything stops until the app is back.
-    if step in ("stop", "fence", "swap", "open", "upgrade", "start", "halt", "back", "reopen", "restart"):
-        context.hold(job.id)
+    hold(context, job, step)
     if step in own:
         return own[step](context, job)
     name = "open_up" if step == "open" else step
     found: Mapping[str, Any] = getattr(engine(context), name)(context, job)
     return found
+
+
+def hold(context: Context, job: Job, step: str) -> None:
+    """Hold the lock from before anything stops until the app is back.
+
+    On the way back nobody is waited for without end: what the lock keeps out, the shut door does too.
+    """
+    if step in ("stop", "fence", "swap", "open", "upgrade", "start"):
+        context.hold(job.id)
+    elif step in ("halt", "back", "reopen", "restart") and decision.shut(job):
+        try:
+            context.hold(job.id)
+        except WaitedError as error:
+            line.say("warning", f"going back without the lock: {error}")
 
 
 def take(context: Context, job: Job) -> Mapping[str, Any]:
