@@ -72,9 +72,9 @@ def run(runner: Runner, step: Step) -> None:
 
 def drops(tokens: tuple[bytes, ...]) -> bool:
     """Tell whether a statement only takes something away, as pg_dump --clean does first, in a database without it."""
-    return tokens[:1] == (b"drop",) or (
-        tokens[:2] == (b"alter", b"table") and b"drop" in tokens and b"add" not in tokens
-    )
+    if tokens[:1] == (b"drop",) or tokens[:4] == (b"select", b"pg_catalog", b".", b"lo_unlink"):
+        return True
+    return tokens[:2] == (b"alter", b"table") and b"drop" in tokens and b"add" not in tokens
 
 
 def told(left_out: Counter[str]) -> list[str]:

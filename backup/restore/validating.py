@@ -106,9 +106,13 @@ def unpacked(folder: Path, asked: Request, stage: Stage) -> Path:
     if clear.exists():
         return clear
     new = folder / f".{UNPACKED}.new"
-    with inlet.opened(path) as file, new.open("wb") as into:
-        taking = inlet_of(file, asked, stage)
-        while piece := taking.read():
-            into.write(piece)
-    durable.rename(new, clear)
+    try:
+        with inlet.opened(path) as file, new.open("wb") as into:
+            taking = inlet_of(file, asked, stage)
+            while piece := taking.read():
+                into.write(piece)
+        durable.rename(new, clear)
+    finally:
+        # What came to too much takes no room from others.
+        new.unlink(missing_ok=True)
     return clear

@@ -158,6 +158,12 @@ def test_a_file_that_is_not_right_is_refused_with_a_reason(depot: Depot, content
         assert answer["ok"], "what only the server knows is found when it is loaded"
 
 
+def test_a_bomb_leaves_nothing_in_the_spool(depot: Depot) -> None:
+    job = depot.job(gzip.compress(b"PGDMP\1\x10\0" + bytes(64 << 20)), "dump.gz")
+    assert "more than the 5000000 bytes" in job.ask("validate", max_bytes=5_000_000)["reason"]
+    assert sum(path.stat().st_size for path in job.folder.iterdir()) < 100_000
+
+
 def test_a_load_that_fails_names_the_line_and_not_what_is_in_it(depot: Depot, scratch: str) -> None:
     double = b"CREATE TABLE t (a text PRIMARY KEY);\nCOPY t FROM stdin;\nsecret1\nsecret2\nsecret1\n\\.\n"
     answer = depot.job(HEAD + double + TAIL, "sql").ask("load", database=scratch)
