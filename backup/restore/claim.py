@@ -111,6 +111,16 @@ def beside(watch: Path, name: str, processing: Path) -> None:
             durable.rename(watch / f"{name}{suffix}", processing / f"{name}{suffix}")
 
 
+def fetch(watch: Path, seen: Seen, processing: Path) -> None:
+    """Move a file out of the queue that could not be taken, so that it is not tried again and again."""
+    path = watch / seen.name
+    with contextlib.suppress(OSError, ChangedError):
+        same(os.lstat(path), seen)
+        processing.mkdir(mode=0o750, parents=True, exist_ok=True)
+        durable.rename(path, processing / seen.name)
+        beside(watch, seen.name, processing)
+
+
 def put_back(watch: Path, name: str, processing: Path) -> None:
     """Lay a file back into the queue, from which a crash took it half; never over one that came meanwhile."""
     for suffix in ("", *arrivals.BESIDE):

@@ -198,6 +198,8 @@ def file(context: Context, job: Job) -> Mapping[str, Any]:
     durable.write(folder / f"{job.id}.json", json.dumps(told, indent=1, default=str).encode() + b"\n")
     processing, shared = context.processing(job.id), context.shared(job.id)
     if job.order != "undo":
+        if "claim" not in job.done:
+            claim.fetch(context.chosen.watch, Seen(*job.data["seen"]), processing)
         lay_away(context.chosen.folder(told["outcome"]), processing, job, told)
     fault.point("file:moved")
     for left in (processing, shared):

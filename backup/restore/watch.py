@@ -192,6 +192,11 @@ def turn(service: Watch) -> bool:
         line.say("warning", f"{name[:80]!r} lies in the queue and is passed over: {found.ignored[name]}")
     service.ignored = found.ignored
     service.waiting, still = arrivals.settle(service.waiting, found.files, context.chosen.settle)
+    # One that could not even be moved out of the way lies there until somebody sees to it.
+    stuck = [seen for seen in still if claims(context, seen) > MOST_CLAIMS]
+    for seen in stuck:
+        service.waiting.pop(seen.name, None)
+    still = [seen for seen in still if seen not in stuck]
     request = next(iter(requests(context.chosen)), None)
     if request is not None:
         begin_undo(service, request)
@@ -209,28 +214,25 @@ def turn(service: Watch) -> bool:
 def begin(service: Watch, seen: Seen) -> None:
     """Begin a job for a file."""
     context = service.context
-    job = new_id()
-    claims = [
-        record
-        for record in context.journal.records
-        if (record.step, record.phase) == ("claim", "begin") and record.data.get("seen", [])[1:5] == list(seen[1:5])
-    ]
+    job, count = new_id(), claims(context, seen)
     fields = {"name": seen.name, "seen": list(seen), "order": context.chosen.order}
     context.write(job, "claim", "begin", fields)
-    if len(claims) >= MOST_CLAIMS:
+    if count >= MOST_CLAIMS:
         # Each time it was taken something ended this service; it is not taken for ever.
-        line.say("error", "this file was taken again and again and never to the end", file=seen.name)
-        context.write(job, "claim", "fail", {"verdict": "rejected", "reason": f"taking it failed {len(claims)} times"})
-        reject(context, job, seen)
+        context.write(job, "claim", "fail", {"verdict": "rejected", "reason": f"taking it failed {count} times"})
     service.waiting.pop(seen.name, None)
     work(service, job)
 
 
-def reject(context: Context, job: str, seen: Seen) -> None:
-    """Move a file that cannot be taken to where its job lays it away from."""
-    processing = context.processing(job)
-    processing.mkdir(mode=0o750, parents=True)
-    os.replace(context.chosen.watch / seen.name, processing / seen.name)  # noqa: PTH105 - as in `claim`
+def claims(context: Context, seen: Seen) -> int:
+    """Return how often just this file has been begun with and not been taken."""
+    begun, taken = set(), set()
+    for record in context.journal.records:
+        if (record.step, record.phase) == ("claim", "begin") and record.data.get("seen", [])[1:5] == list(seen[1:5]):
+            begun.add(record.job)
+        elif (record.step, record.phase) == ("claim", "done"):
+            taken.add(record.job)
+    return len(begun - taken)
 
 
 def begin_undo(service: Watch, path: Path) -> None:

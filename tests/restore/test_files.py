@@ -261,3 +261,24 @@ def test_only_so_many_of_the_former_files_are_kept(place: Place, new: bytes) -> 
         place.put(new)
         place.drain()
     assert len(place.beside()) == 2
+
+
+def test_a_file_that_cannot_be_taken_is_laid_away_once(place: Place, new: bytes) -> None:
+    place.put(new)
+    done = place.drain(RESTORE_MAX_BYTES="100")
+    receipt = place.receipt()
+    assert (receipt["outcome"], receipt["failed_at"]) == ("rejected", "claim"), done.stdout
+    assert list(place.queue.iterdir()) == []
+    assert len(list((place.root / "restore/receipts").iterdir())) == 1
+    assert (place.root / f"restore/rejected/{receipt['job']}-new.db").read_bytes() == new
+
+
+def test_a_file_that_ends_the_service_each_time_is_given_up(place: Place, new: bytes) -> None:
+    place.put(new)
+    for _ in range(5):
+        assert place.drain(FAULT_AT="claim:copied").returncode == -9
+    done = place.drain()
+    assert place.receipt()["outcome"] == "rejected", done.stdout
+    assert "5 times" in place.receipt()["reason"]
+    assert word(place.live) == "old"
+    assert list(place.queue.iterdir()) == []
