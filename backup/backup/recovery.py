@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -44,6 +45,8 @@ POLL_SECONDS = 0.2
 LISTED = 10
 MARK = "recovering "
 """How a database's comment begins, before the backup's name, until what was loaded has been compared."""
+DONE = "recovered "
+"""How it begins from then on, before what was loaded."""
 TABLES = f"""SELECT count(*)::int FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND {reading.OWN} AND NOT EXISTS (SELECT FROM pg_depend d
         WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"""  # noqa: S608 - constants
@@ -96,7 +99,12 @@ def server(environ: Mapping[str, str]) -> Postgres:
 
 def recover(chosen: Settings, target: Postgres, bucket: Bucket, name: str) -> None:
     """Bring the backup here, decrypt it, load it and compare; a database that holds something is left alone."""
-    loaded, tables = holds(target)
+    comment, tables = holds(target)
+    if tables and comment.startswith(DONE):
+        # By a run that was cut off and whose job went on.
+        line.say("info", "the backup has been loaded already", **json.loads(comment.removeprefix(DONE)))
+        return
+    loaded = comment.removeprefix(MARK) if comment.startswith(MARK) else ""
     if tables and not loaded:
         line.say("warning", "the database holds tables already: nothing was loaded", tables=tables)
         return
@@ -112,22 +120,20 @@ def recover(chosen: Settings, target: Postgres, bucket: Bucket, name: str) -> No
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     compare(target, found)
-    line.say(
-        "info",
-        "the database is what the backup holds",
-        id=found.id,
-        of=found.created,
-        tables=len(found.contents["tables"]),
-        rows=found.rows,
-    )
+    line.say("info", "the database is what the backup holds", **about(found))
+
+
+def about(found: Manifest) -> dict[str, object]:
+    """Return what is told of the backup that was loaded."""
+    return {"id": found.id, "of": found.created, "tables": len(found.contents["tables"]), "rows": found.rows}
 
 
 def holds(target: Postgres) -> tuple[str, int]:
-    """Return of which backup the database has a load that was not compared to its end, and how many tables it has."""
+    """Return the database's comment, in which a load leaves how far it came, and how many tables it has."""
     with connection.connect(target) as session:
         ((comment,),) = reading.rows(session, COMMENT)
         ((tables,),) = reading.rows(session, TABLES)
-    return comment.removeprefix(MARK) if comment.startswith(MARK) else "", tables
+    return comment, tables
 
 
 def brought(chosen: Settings, bucket: Bucket, name: str) -> tuple[Entry, Manifest]:
@@ -232,10 +238,10 @@ def compare(target: Postgres, found: Manifest) -> None:
                 "Begin again with an empty database, and another backup: BACKUP=ID"
             )
         session.execute("ANALYZE")
-        mark(session, target, "")
+        mark(session, target, DONE + json.dumps(about(found)))
     progress.done(tables=len(got.tables), rows=got.rows)
 
 
 def mark(session: Session, target: Postgres, comment: str) -> None:
-    """Write a comment on the database, or take it away."""
+    """Write a comment on the database."""
     session.execute(f"COMMENT ON DATABASE {sql.name(target.database)} IS {sql.string(comment)}".encode())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.cookiejar
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -14,7 +16,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import unescape
@@ -73,6 +75,24 @@ class Machine:
         else:
             assert done.returncode != 0, f"{' '.join(words)} went well: {done.stdout[-ERROR_WORDS:]}"
         return done.stdout
+
+    def is_killed_at(self, moment: Callable[[], object], *words: str, **more: str) -> None:
+        """Type a verb, and have it and all that it started killed at a moment."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "operate", *words],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            cwd=self.clone, env=self.environment() | more,
+        )  # fmt: skip
+        deadline = time.monotonic() + VERB_SECONDS
+        try:
+            while not moment():
+                assert process.poll() is None, f"{' '.join(words)} ended before that"
+                assert time.monotonic() < deadline, f"{' '.join(words)} never came so far"
+                time.sleep(0.1)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
 
     def sets(self, key: str, value: str, *options: str) -> None:
         """Set a setting; a secret is piped in, so that no list of processes shows it."""

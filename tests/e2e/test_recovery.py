@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from operate.docker import images
+from setup.daemon import Daemon, endpoint_from
 from tests.backup.store import BUCKET
 from tests.conftest import Docker, remove_labelled, remove_what_dead_runs_left, run_docker
 from tests.e2e.machine import Machine, Somebody, Telephone, age_key, bucket, clone
@@ -70,6 +72,8 @@ def lost(tmp_path_factory: pytest.TempPathFactory, run_id: str, docker: Docker) 
             )
         finally:
             remove_labelled(f"scaffold.stack={stack}")
+            client = Daemon(endpoint_from({}))
+            images.remove(client, images.own(client, stack))
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +102,21 @@ def test_another_key_opens_nothing_and_changes_nothing(lost: Lost, empty: Machin
     assert not empty.state.exists() or not list(empty.state.rglob("*.yaml"))
 
 
+def test_a_recovery_that_is_killed_while_it_loads_stops_every_other_update(lost: Lost, empty: Machine) -> None:
+    labels = ("--filter", f"label=scaffold.stack={lost.stack}", "--filter", "label=scaffold.service=recovery")
+    empty.is_killed_at(
+        lambda: run_docker("ps", "--quiet", *labels), "recover", KIT=str(lost.kit), IDENTITY=str(lost.key)
+    )
+    said = empty.types("up", check=False)
+    assert "was begun and has not ended" in said
+    assert "Nothing was changed." in said
+
+
 def test_an_empty_machine_becomes_the_same_site_where_people_sign_in_with_their_second_factor(
     lost: Lost, empty: Machine
 ) -> None:
     said = empty.types("recover", KIT=str(lost.kit), IDENTITY=str(lost.key))
+    assert "going on with the recovery that was begun" in said
     assert re.search(r"Loaded: the backup \d{8}T\d{6}Z-\w+, \d+ rows in \d+ tables", said), said
     assert "Ada Lovelace" in Somebody(lost.url).signs_in(EMAIL, lost.telephone)
     key = next(line for line in lost.key.read_text().splitlines() if line.startswith("AGE-SECRET-KEY"))
