@@ -14,7 +14,7 @@ from backup import contents, durable, fault, line, sql
 from backup.connection import Session
 from backup.error import StopError
 from backup.url import Postgres
-from restore import asking, carry, databases, heads, scratch, shape
+from restore import asking, carry, databases, heads, scratch, shape, stops
 from restore.asking import Answer
 from restore.context import Context
 from restore.databases import Found, Swap
@@ -22,6 +22,7 @@ from restore.decision import Facts, Place
 from restore.error import RejectedError, TransientError
 from restore.heads import Schema
 from restore.job import Job
+from restore.switchboard import Ended, SwitchboardError
 
 KINDS = ("sql", "dump")
 SHAPE = "shape.json"
@@ -501,7 +502,7 @@ def upgrade(context: Context, job: Job) -> dict[str, Any]:
         return {}
     # A migration takes the lock itself.
     context.release()
-    ended = context.board.run_migration(str(job.data.get("serving", "")), MIGRATION_SECONDS)
+    ended = migrated(context, str(job.data.get("serving", "")))
     context.hold(job.id)
     if ended.status != 0:
         raise StopError(
@@ -510,6 +511,19 @@ def upgrade(context: Context, job: Job) -> dict[str, Any]:
         )
     late = [str(table) for table in job.data.get("late", ())]
     return {"upgraded": True, **({"security_late": later(context, job, late)} if late else {})}
+
+
+def migrated(context: Context, release: str) -> Ended:
+    """Run a release's migrations; raise StopError where nobody knows whose, or they cannot be run."""
+    if not release:
+        raise StopError(
+            "the file's schema is older, and the live database's ledger names no release that serves and could upgrade "
+            "it. Deploy one: make up"
+        )
+    try:
+        return context.board.run_migration(release, MIGRATION_SECONDS)
+    except SwitchboardError as error:
+        raise stops.told(error) from None
 
 
 def later(context: Context, job: Job, tables: list[str]) -> dict[str, str]:
