@@ -277,7 +277,8 @@ class Stage:
     def go_on(self) -> None:
         """Let it go on."""
         for pid, _ in self.processes("-m restore watch"):
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def end(self) -> None:
         """Tell the coordinator to end."""
@@ -287,7 +288,8 @@ class Stage:
     def kill(self) -> None:
         """Kill the coordinator."""
         for pid, _ in self.processes("-m restore watch"):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def crash(self) -> None:
         """Kill one of the server's processes, upon which it ends all sessions and recovers as after a power cut."""

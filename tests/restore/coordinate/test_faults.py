@@ -270,6 +270,7 @@ def test_a_journal_that_cannot_be_believed_holds_everything(stage: Any) -> None:
             left.unlink()
         path.write_bytes(good)
         os.chown(path, 10005, 10004)
+        path.chmod(0o640)
 
 
 def test_folders_that_cannot_be_written_are_told_with_the_command_that_mends_it(stage: Any) -> None:
