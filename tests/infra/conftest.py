@@ -37,6 +37,9 @@ KEY = "tls:index/privateKey:PrivateKey"
 CERTIFICATE = "tls:index/selfSignedCert:SelfSignedCert"
 IMAGE = "docker:index/remoteImage:RemoteImage"
 PUSHED = "docker:index/image:Image"
+# What failed is told of again when it is thrown away, which the collector may do at any time. Python 3.11 that has to show
+# where it failed while it makes a syntax tree loses count of that (SystemError: AST constructor recursion depth mismatch).
+logging.getLogger("asyncio").disabled = True
 
 
 class Callbacks:
@@ -140,10 +143,6 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
     monkeypatch.setattr(daemon, "listened_on", lambda _address, _port: False)
     # No service has written anything.
     monkeypatch.setattr(daemon, "content", lambda _host, _container, _path: "")
-    # What failed is told of again when it is thrown away, which the collector may do at any time. Python 3.11 that has
-    # to show where it failed while it makes a syntax tree loses count of that (SystemError: AST constructor recursion
-    # depth mismatch).
-    monkeypatch.setattr(logging.getLogger("asyncio"), "disabled", True)
     clients: list[Client] = []
     really_connect = cluster.connect
 

@@ -106,7 +106,7 @@ def test_a_spoilt_dump_is_read_to_its_end_or_refused_and_runs_nothing(
 
 
 @pytest.mark.slow
-def test_thousands_of_spoilt_dumps_take_little_memory(dumps: list[bytes]) -> None:
+def test_hundreds_of_spoilt_dumps_take_little_memory(dumps: list[bytes]) -> None:
     chance = random.Random(8)
     tracemalloc.start()
     try:
