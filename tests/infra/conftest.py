@@ -37,8 +37,9 @@ KEY = "tls:index/privateKey:PrivateKey"
 CERTIFICATE = "tls:index/selfSignedCert:SelfSignedCert"
 IMAGE = "docker:index/remoteImage:RemoteImage"
 PUSHED = "docker:index/image:Image"
-# What failed is told of again when it is thrown away, which the collector may do at any time. Python 3.11 that has to show
-# where it failed while it makes a syntax tree loses count of that (SystemError: AST constructor recursion depth mismatch).
+# What failed is told of again when it is thrown away, which the collector may do at any time. Python 3.11 that has to
+# show where it failed while it makes a syntax tree loses count of that (SystemError: AST constructor recursion depth
+# mismatch).
 logging.getLogger("asyncio").disabled = True
 
 
