@@ -22,6 +22,7 @@ from restore.lock import WaitedError
 
 Step = Callable[[Context, Job], Mapping[str, Any]]
 UNSEAL_SECONDS = 6 * 3600.0
+SWEEPS, SWEEP_SECONDS = 10, 0.3
 
 
 def engine(context: Context) -> ModuleType:
@@ -210,12 +211,21 @@ def file(context: Context, job: Job) -> Mapping[str, Any]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove a folder of a job; what cannot be removed is told of and is in nobody's way."""
-    try:
-        if folder.is_dir() and not folder.is_symlink():
-            durable.remove(folder)
-    except OSError as error:
-        line.say("warning", f"{folder}: cannot be removed: {error.strerror}")
+    """Remove a folder of a job; what cannot be removed is told of and is in nobody's way.
+
+    The loader may be giving up what it was asked, and so put something into it or take it away at the same moment.
+    """
+    for tries_left in reversed(range(SWEEPS)):
+        try:
+            if folder.is_dir() and not folder.is_symlink():
+                durable.remove(folder)
+        except OSError as error:
+            if not tries_left:
+                line.say("warning", f"{folder}: cannot be removed: {error.strerror}")
+            else:
+                time.sleep(SWEEP_SECONDS)
+        else:
+            return
 
 
 def lay_away(folder: Path, processing: Path, job: Job, told: Mapping[str, Any]) -> None:
