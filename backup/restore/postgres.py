@@ -620,4 +620,8 @@ def ask(context: Context, job: Job, verb: str, fields: Mapping[str, object], sec
             )
         context.tick({"step": job.step, **progress})
 
+    if verb != "validate":
+        # Nothing of it is in the database yet; and a short load may have ended before anybody looked.
+        context.room.renew()
+        tick({})
     return asking.ask(context.shared(job.id), verb, {**limits, **fields}, seconds, context.chosen.answer_seconds, tick)

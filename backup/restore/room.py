@@ -41,6 +41,10 @@ class Room:
             return None
         return self.bytes
 
+    def renew(self) -> None:
+        """Have it asked anew the next time, however short ago it was asked."""
+        self.asked = 0.0
+
     def _asked(self, server: Session) -> int | None:
         try:
             row: Any = server.execute(QUESTION).fetchone()
