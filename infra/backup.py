@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from infra import database, images, values
 from infra.database import secret_file
-from infra.model import FILES, Egress, Limits, Mount, Probe, Service, Volume, Workload
+from infra.model import EVERYWHERE, FILES, Egress, Limits, Mount, Probe, Service, Volume, Workload
 from infra.release import file_name, public_file
 from infra.secrets import Secret, Secrets, configured
 from infra.settings import Backups, Settings
@@ -26,8 +26,6 @@ STORE = "backups"
 STOP_SECONDS = 60
 WORD = re.compile(r"[0-9A-Za-z-]{1,40}")
 NONE_YET = "none yet: `make backups` lists what there is, `make backup` makes one"
-EVERYWHERE = "0.0.0.0/0"
-"""A bucket's addresses, and those of whoever is told, change behind their names."""
 NOTHING: Mapping[str, Secret] = MappingProxyType({})
 PORTS = {"http": 80, "https": 443, "smtp": 587, "smtps": 465}
 
@@ -133,8 +131,7 @@ def egress(settings: Settings) -> tuple[Egress, ...]:
     for address in addresses:
         place = urlsplit(address)
         ports.add(values.port_or_none(place) or PORTS[place.scheme])
-    own_database = database.egress(settings.managed_database) if settings.managed_database else ()
-    return (*own_database, *(Egress(EVERYWHERE, port) for port in sorted(ports)))
+    return (*database.egress(settings), *(Egress(EVERYWHERE, port) for port in sorted(ports)))
 
 
 def last(text: str) -> str:
@@ -152,8 +149,10 @@ def last(text: str) -> str:
 
 
 def where(settings: Settings, project: str, stack: str) -> str:
-    """Return where backups are, as people write it, and that there is no other copy where there is none."""
+    """Return where backups are, as people write it, and that there is no other copy, or none at all."""
     own = settings.backups
+    if not own.enabled:
+        return "none: `pulumi config set backups true` makes them"
     kept = f"volume {project}-{stack}-{STORE}" if settings.platform == "docker" else f"claim {STORE}"
     here = own.folder or kept
     if own.bucket:

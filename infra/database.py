@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pulumi
 
 from infra import archive, images
-from infra.model import Egress, File, Job, Limits, Mount, Probe, Service, Volume, Workload
+from infra.model import EVERYWHERE, Egress, File, Job, Limits, Mount, Probe, Service, Volume, Workload
 from infra.secrets import Secret, Secrets, configured
 from infra.settings import ManagedDatabase, Settings
 
@@ -114,7 +114,7 @@ def check(settings: Settings, managed: ManagedDatabase) -> Job:
                 secret_file("app-database-url", configured(managed.url)),
                 secret_file("database-url", configured(managed.owner_url)),
             ),
-            egress=egress(managed),
+            egress=egress(settings),
         ),
     )
 
@@ -124,9 +124,10 @@ def secret_file(name: str, secret: Secret) -> File:
     return File(name, secret.value, secret.fingerprint, secret=True)
 
 
-def egress(managed: ManagedDatabase) -> tuple[Egress, ...]:
-    """Return the way to a managed database, whose address may change behind its name."""
-    return (Egress("0.0.0.0/0", managed.port),)
+def egress(settings: Settings) -> tuple[Egress, ...]:
+    """Return the way to a managed database; the stack's own is called inside."""
+    managed = settings.managed_database
+    return (Egress(EVERYWHERE, managed.port),) if managed else ()
 
 
 def url(role: str, password: Secret, host: str) -> Secret:

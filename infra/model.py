@@ -94,6 +94,10 @@ class Limits:
     gives_way: bool = False
 
 
+EVERYWHERE = "0.0.0.0/0"
+"""What is known by a name has addresses that change behind it."""
+
+
 @dataclass(frozen=True)
 class Egress:
     """Something outside that a workload calls: an address range and a port."""

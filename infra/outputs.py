@@ -26,11 +26,6 @@ def of(
     """Return the stack's outputs by name; `addresses` are its platform's, `before` the releases kept so far."""
     site = settings.site_url
     kept = releases(settings, serving, made, before, origin)
-    told_of_backups = (
-        backup.where(settings, pulumi.get_project(), pulumi.get_stack())
-        if settings.backups.enabled
-        else "none: `pulumi config set backups true` makes them"
-    )
     pinned: dict[str, pulumi.Input[Any]] = {"pinned": settings.release} if settings.release else {}
     return {
         "siteUrl": site,
@@ -43,7 +38,7 @@ def of(
         "release": serving.release,
         "digest": serving.digest,
         **pinned,
-        "backups": told_of_backups,
+        "backups": backup.where(settings, pulumi.get_project(), pulumi.get_stack()),
         **last_backup(serving),
         "releases": pulumi.Output.unsecret(kept.apply(lambda every: {each.release: told(each) for each in every})),
         history.OUTPUT: pulumi.Output.secret(kept.apply(bundle.written)),

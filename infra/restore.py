@@ -52,7 +52,7 @@ def service(settings: Settings, secrets: Secrets) -> Service:
         "RESTORE_LOADER_URL": loader_url(settings, secrets),
         **({"BACKUP_AGE_IDENTITY": configured(settings.backups.identity)} if settings.backups.identity else {}),
     }
-    within = tuple(name for name in (*own.stop, *own.start) if name in (web.NAME,))
+    named = dict.fromkeys((*own.stop, *own.start))
     return Service(
         name=NAME,
         workload=Workload(
@@ -64,7 +64,7 @@ def service(settings: Settings, secrets: Secrets) -> Service:
             files=tuple(secret_file(file_name(name), value) for name, value in secret.items()),
             mounts=(Mount(STORE, FOLDER), Mount(SPOOL, SPOOL_FOLDER), *backups),
             command=("python", "-m", "restore", "watch"),
-            egress=database.egress(settings.managed_database) if settings.managed_database else (),
+            egress=database.egress(settings),
         ),
         port=0,
         probe=Probe(command=("probe-restore", "watch"), interval_seconds=30),
@@ -73,8 +73,8 @@ def service(settings: Settings, secrets: Secrets) -> Service:
         after=(database.MIGRATE,),
         beside=backup.NAME if settings.backups.enabled else "",
         controls=Control(
-            services=tuple(dict.fromkeys(within)),
-            containers=tuple(dict.fromkeys(name for name in (*own.stop, *own.start) if name not in within)),
+            services=tuple(name for name in named if name == web.NAME),
+            containers=tuple(name for name in named if name != web.NAME),
             migrations=web.MIGRATE,
         ),
     )
@@ -94,7 +94,7 @@ def loader(settings: Settings, secrets: Secrets) -> Service:
             files=(secret_file("restore-loader-url", loader_url(settings, secrets)),),
             mounts=(Mount(SPOOL, SPOOL_FOLDER),),
             command=("python", "-m", "restore", "loader"),
-            egress=database.egress(settings.managed_database) if settings.managed_database else (),
+            egress=database.egress(settings),
         ),
         port=0,
         probe=Probe(command=("probe-restore", "loader"), interval_seconds=30),

@@ -6,13 +6,10 @@ from urllib.parse import urlsplit
 
 from infra import values
 from infra.database import secret_file
-from infra.model import FILES, Egress, File
+from infra.model import EVERYWHERE, FILES, Egress, File
 from infra.release import file_name, public_file
 from infra.secrets import Pair, Pairs, configured
 from infra.settings import ConfiguredSecret, Saml
-
-EVERYWHERE = "0.0.0.0/0"
-"""An identity provider's addresses change behind its name."""
 
 
 def environment(saml: Saml, pairs: Pairs | None) -> dict[str, str]:

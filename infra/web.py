@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from infra import database, images, maintenance, release, saml
 from infra.bundle import Bundle
-from infra.model import FILES, Egress, Job, Limits, Probe, Service, Workload
+from infra.model import FILES, Job, Limits, Probe, Service, Workload
 from infra.origin import Origin
 from infra.pin import Downgrade
 from infra.secrets import Secret, Secrets, configured
@@ -55,7 +55,7 @@ def workload(settings: Settings, secrets: Secrets) -> Workload:
             *(database.secret_file(release.file_name(name), key) for name, key in keys.items()),
             *saml.files(settings.saml, secrets.saml_pairs),
         ),
-        egress=(*egress(settings), *saml.egress(settings.saml)),
+        egress=(*database.egress(settings), *saml.egress(settings.saml)),
     )
 
 
@@ -81,7 +81,7 @@ def migration(settings: Settings, secrets: Secrets) -> Workload:
         env=environment(settings),
         command=(*FLASK, "db", "upgrade"),
         files=(database.secret_file("database-url", owner_url),),
-        egress=egress(settings),
+        egress=database.egress(settings),
     )
 
 
@@ -101,11 +101,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "SQLALCHEMY_ENGINE_OPTIONS": settings.sqlalchemy_engine_options,
     }
     return told | {name: value for name, value in optional.items() if value}
-
-
-def egress(settings: Settings) -> tuple[Egress, ...]:
-    """Return what the app calls outside."""
-    return database.egress(settings.managed_database) if settings.managed_database else ()
 
 
 def bundle(settings: Settings, secrets: Secrets) -> Bundle:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from backup import durable
+from restore import foreign
 from restore.error import TransientError
 
 REQUEST, ANSWER, PROGRESS, FILE = "request.json", "answer.json", "progress.json", "file"
@@ -70,16 +70,9 @@ def put(folder: Path, name: str, content: bytes) -> None:
 
 def get(folder: Path, name: str) -> dict[str, Any] | None:
     """Return what a file of the loader's holds; None for none, or for anything but a small JSON object."""
+    content = foreign.read(folder / name, MOST_BYTES)
     try:
-        descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return None
-        content = file.read(MOST_BYTES + 1)
-    try:
-        found = json.loads(content) if len(content) <= MOST_BYTES else None
+        found = json.loads(content) if content is not None else None
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from backup import durable, fault, seal
 from backup.error import StopError
-from restore import arrivals
+from restore import arrivals, foreign
 from restore.arrivals import Seen
 from restore.error import RejectedError
 
@@ -136,7 +136,7 @@ def put_back(watch: Path, name: str, processing: Path) -> None:
 
 def expected(processing: Path, name: str) -> str | None:
     """Return the hash that a file beside says the file should have."""
-    content = note(processing, f"{name}{arrivals.HASH}", 4096)
+    content = foreign.read(processing / f"{name}{arrivals.HASH}", 4096)
     if content is None:
         return None
     found = DIGEST.fullmatch(content.decode("utf-8", "replace").strip().lower())
@@ -145,19 +145,6 @@ def expected(processing: Path, name: str) -> str | None:
             f"{name}{arrivals.HASH}: wanted a SHA-256 in hexadecimal: sha256sum FILE > FILE{arrivals.HASH}"
         )
     return found["digest"]
-
-
-def note(processing: Path, name: str, most: int = 64 << 20) -> bytes | None:
-    """Return what lies beside a file, if it is a regular file of a bearable size."""
-    try:
-        descriptor = os.open(processing / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return None
-        content = file.read(most + 1)
-    return content if len(content) <= most else None
 
 
 def is_sealed(path: Path) -> bool:

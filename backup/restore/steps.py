@@ -12,7 +12,7 @@ from typing import Any
 
 from backup import durable, fault, line, manifest
 from backup.error import StopError
-from restore import arrivals, asking, claim, decision, postgres, receipt, sqlite, stops, trust
+from restore import arrivals, asking, claim, decision, foreign, postgres, receipt, sqlite, stops, trust
 from restore.arrivals import Seen
 from restore.claim import ChangedError
 from restore.context import Context
@@ -98,7 +98,7 @@ def take(context: Context, job: Job) -> Mapping[str, Any]:
 
 def submitted(processing: Path, name: str, seen: Seen) -> dict[str, Any]:
     """Return who put the file in and where they had it from, as far as is known."""
-    content = claim.note(processing, f"{name}{arrivals.NOTE}", 65_536)
+    content = foreign.read(processing / f"{name}{arrivals.NOTE}", 65_536)
     try:
         found = json.loads(content or b"{}")
         who, source = found.get("who"), found.get("source")

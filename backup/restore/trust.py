@@ -8,10 +8,11 @@ from pathlib import Path
 from backup import manifest, program, seal
 from backup.error import StopError
 from backup.manifest import Manifest, StoredFile
-from restore import arrivals, claim
+from restore import arrivals, claim, foreign
 from restore.error import RejectedError
 from restore.settings import Settings
 
+MOST_MANIFEST = 64 << 20
 PUT = "Put a backup in with: python -m restore submit BACKUP"
 KINDS = {"sql": "sql", "dump": "dump", "db": "sqlite"}
 
@@ -22,7 +23,7 @@ def checked(chosen: Settings, name: str, processing: Path, sha256: str) -> tuple
     Raise RejectedError for a manifest that is not signed by a known key or is another file's, and for none at all where
     only signed files are restored.
     """
-    content = claim.note(processing, f"{name}{arrivals.MANIFEST}")
+    content = foreign.read(processing / f"{name}{arrivals.MANIFEST}", MOST_MANIFEST)
     if content is None:
         if chosen.trust == "signed":
             raise RejectedError(f"RESTORE_TRUST=signed, and no {name}{arrivals.MANIFEST} lies beside it. {PUT}")

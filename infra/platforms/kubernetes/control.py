@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulumi
 
-from infra.model import Control, Job, Service, System
+from infra.model import Control, Job, Service
 from infra.platforms.kubernetes import pod
 from infra.platforms.kubernetes.pod import Surroundings
 from infra.platforms.kubernetes.ready import Ready
@@ -57,9 +57,8 @@ def rules(control: Control) -> list[Manifest]:
     return found
 
 
-def migrations(stack: Stack, system: System, control: Control, around: Surroundings, first: Ready) -> Object:
+def migrations(stack: Stack, job: Job, around: Surroundings, first: Ready) -> Object:
     """Declare the migrations of the release as something that can be scaled up: its pod is ready when they are done."""
-    (job,) = (each for each in system.jobs if each.name == control.migrations)
     return stack.declare(
         MIGRATIONS,
         "apps/v1",

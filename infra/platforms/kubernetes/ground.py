@@ -49,7 +49,6 @@ class Ground:
 def lay(system: System, settings: Settings, former: Former) -> Ground:
     """Declare all of it; what cannot be is refused before the first object is declared."""
     places = volume.plan(system)
-    network.plan(system)
     within, namespace = stack.create(system, settings)
     controls = any(service.controls for service in system.services)
     policies = network.plan(system, cluster.api_ports(within.client) if controls else ())

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from infra.model import Job, Service, System
+from infra.model import EVERYWHERE, Job, Service, System
 from infra.platforms.kubernetes.ready import Ready
 from infra.platforms.kubernetes.resource import Manifest, Object
 from infra.platforms.kubernetes.stack import NAME, Stack
 
 DENY = "default-deny"
 DNS_PORT = 53
-EVERYWHERE = "0.0.0.0/0"
 
 
 def plan(system: System, api_ports: Collection[int] = ()) -> dict[str, Manifest]:

@@ -18,6 +18,8 @@ from infra.platforms.kubernetes.volume import Place
 TMP = "tmp"
 OF_LIMIT = 10
 """A pod is promised a tenth of the processors that it may use at most: most of the time it uses less."""
+OF_OTHERS = 8
+"""What gives way is promised an eighth of what others are."""
 LOGS_MIB = 64
 """What a node keeps of a container's log, a little more than by default."""
 LEFT_TO_THE_NODE = frozenset({"open_files", "processes"})
@@ -117,7 +119,7 @@ def resources(limits: Limits, *, scratch: bool) -> dict[str, Any]:
     return {
         "limits": {"cpu": millicores(limits.cpus), "memory": memory, "ephemeral-storage": disk},
         "requests": {
-            "cpu": millicores(limits.cpus, OF_LIMIT * (8 if limits.gives_way else 1)),
+            "cpu": millicores(limits.cpus, OF_LIMIT * (OF_OTHERS if limits.gives_way else 1)),
             "memory": memory,
             "ephemeral-storage": disk,
         },

@@ -96,5 +96,5 @@ def run_control(on: Ground, system: System, each: Service) -> list[Object]:
     made = control.create(on.stack, each, wanted, ready.made(on.accounts[each.identity]))
     if wanted.migrations:
         (job,) = (other for other in system.jobs if other.name == wanted.migrations)
-        made.append(control.migrations(on.stack, system, wanted, on.around(job), on.under(job)))
+        made.append(control.migrations(on.stack, job, on.around(job), on.under(job)))
     return made
