@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.error import StopError
-from restore import arrivals, asking, claim
+from restore import arrivals, asking, claim, watch
 from restore.arrivals import Seen, Waiting
 from restore.claim import ChangedError
 from restore.error import RejectedError
@@ -231,3 +232,15 @@ def test_a_request_is_never_written_through_what_a_loader_laid_there(tmp_path: P
     assert victim.read_text() == "precious"
     assert (spool / asking.REQUEST).read_bytes() == b"{}"
     assert not (spool / asking.REQUEST).is_symlink()
+
+
+def test_the_names_of_jobs_sort_by_time_also_within_a_second() -> None:
+    made = []
+    for _ in range(50):
+        made.append(watch.new_id())
+        # The clock tells microseconds.
+        before = time.perf_counter_ns()
+        while time.perf_counter_ns() - before < 5_000:
+            continue
+    assert made == sorted(made)
+    assert all(watch.ID.fullmatch(each) for each in made)
