@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import statistics
-import threading
 import time
-from dataclasses import dataclass
 
+from bench.asked import asking
 from bench.row import Row, spread
 from bench.stack import serving
 from tests.e2e.site import Site
@@ -18,53 +16,19 @@ RUNS = 5
 SECONDS = 20
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One request: when it was sent, when it was answered, and with what; 0 for no answer."""
-
-    sent: float
-    answered: float
-    status: int
-
-
-def ask(port: int, until: threading.Event, asked: list[Asked]) -> None:
-    """Ask again and again on a connection that stays open."""
-    connection = http.client.HTTPConnection("localhost", port, timeout=15)
-    while not until.is_set():
-        sent = time.monotonic()
-        try:
-            connection.request("GET", "/")
-            answer = connection.getresponse()
-            answer.read()
-            status = answer.status
-        except (OSError, http.client.HTTPException):
-            connection.close()
-            status = 0
-        asked.append(Asked(sent, time.monotonic(), status))
-        until.wait(PAUSE_SECONDS)
-    connection.close()
-
-
 def crash(site: Site) -> tuple[float, float, int]:
     """Kill web's first process under load; return seconds to the page, seconds to the app, requests not answered."""
     (web,) = site.containers("web", running=True)
-    asked: list[Asked] = []
-    ended = threading.Event()
-    threads = [threading.Thread(target=ask, args=(site.port, ended, asked)) for _ in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + SECONDS
-    while len([each for each in asked if each.status == 200]) < 100 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    killed = time.monotonic()
-    site.kill_process(web)
-    while time.monotonic() < deadline:
-        if any(e.status == 503 for e in asked) and asked[-1].status == 200:
-            break
-        time.sleep(0.01)
-    ended.set()
-    for thread in threads:
-        thread.join()
+    with asking(site.port, connections=CONNECTIONS, pause=PAUSE_SECONDS) as asked:
+        deadline = time.monotonic() + SECONDS
+        while len([each for each in asked if each.status == 200]) < 100 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        killed = time.monotonic()
+        site.kill_process(web)
+        while time.monotonic() < deadline:
+            if any(e.status == 503 for e in asked) and asked[-1].status == 200:
+                break
+            time.sleep(0.01)
     page = min(each.answered for each in asked if each.status == 503)
     again = min(each.answered for each in asked if each.status == 200 and each.sent > page)
     return page - killed, again - killed, len([each for each in asked if each.status not in (200, 503)])
