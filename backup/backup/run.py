@@ -35,6 +35,7 @@ from backup import (
     state,
     throwaway,
     url,
+    writeback,
 )
 from backup.error import StopError
 from backup.made import Piece
@@ -81,7 +82,8 @@ def attempt(
     try:
         # Until the end says otherwise this run has failed: then nothing is pruned, also when it is killed.
         state.write(chosen.folder, replace(before, last_result=state.UNFINISHED, last_error="it did not end"))
-        made, error = make(chosen, target, place, environ)
+        with writeback.steady(chosen.folder, chosen.work):
+            made, error = make(chosen, target, place, environ)
     except (StopError, OSError, psycopg.Error) as failure:
         error = explain(failure)
         line.say("error", f"no backup was made: {error}. What there was is as it was", seconds=elapsed(began))

@@ -29,6 +29,7 @@ from backup import (
     state,
     throwaway,
     tools,
+    writeback,
 )
 from backup.catalogue import Entry
 from backup.error import StopError
@@ -181,9 +182,10 @@ def drilled(chosen: Settings, entry: Entry, found: Manifest) -> str:
         if found.recipients:
             opened = sum(file.plain_bytes for file in found.files)
             room.check([room.Room(folder, opened, "what is decrypted")])
-        paths = {file.role: clear(chosen, entry, found, file.role, folder) for file in found.files}
-        fault.point("drill:between")
-        prove(chosen, found, paths)
+        with writeback.steady(chosen.work):
+            paths = {file.role: clear(chosen, entry, found, file.role, folder) for file in found.files}
+            fault.point("drill:between")
+            prove(chosen, found, paths)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return "drilled"
