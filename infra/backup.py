@@ -14,7 +14,7 @@ from infra.database import secret_file
 from infra.model import EVERYWHERE, FILES, Egress, Limits, Mount, Probe, Service, Volume, Workload
 from infra.release import file_name, public_file
 from infra.secrets import Secret, Secrets, configured
-from infra.settings import Backups, Settings
+from infra.settings import Settings
 
 NAME = "db-backup"
 USER = 10004
@@ -66,7 +66,7 @@ def workload(
         user=USER,
         # It compresses, restores and compares while visitors are there.
         limits=Limits(memory=own.memory, cpus=own.cpus, gives_way=True),
-        env={**environment(own), **paths},
+        env={**environment(settings), **paths},
         files=(
             *(secret_file(file_name(name), value) for name, value in secret.items()),
             *(public_file(file_name(name), text) for name, text in public.items()),
@@ -77,8 +77,9 @@ def workload(
     )
 
 
-def environment(own: Backups) -> dict[str, str]:
+def environment(settings: Settings) -> dict[str, str]:
     """Return what the service is told that is no secret."""
+    own = settings.backups
     told = {
         "BACKUP_AGE_RECIPIENTS": ",".join(own.recipients),
         "BACKUP_DRILL_SCHEDULE": own.drill_schedule,
@@ -86,6 +87,8 @@ def environment(own: Backups) -> dict[str, str]:
         "BACKUP_MAIL_TO": ",".join(own.mail_to),
         "BACKUP_MAX_AGE_HOURS": str(own.max_age_hours),
         "BACKUP_METRICS_FILE": f"{FOLDER}/metrics.prom",
+        # With it the database's archive is watched.
+        "BACKUP_PITR": "true" if settings.pitr.enabled else "",
         "BACKUP_SCHEDULE": own.schedule,
         "BACKUP_TIMEZONE": own.timezone,
         **{f"BACKUP_KEEP_{name.upper()}": str(count) for name, count in own.keep.items()},

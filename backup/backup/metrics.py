@@ -8,12 +8,20 @@ from pathlib import Path
 
 from backup import durable
 from backup.catalogue import Entry
+from backup.pitr import Seen
 from backup.state import State
 
 PREFIX = "scaffold_backup_"
 
 
-def render(state: State, entries: Sequence[Entry], now: datetime, next_run: datetime | None, overdue: bool) -> str:
+def render(
+    state: State,
+    entries: Sequence[Entry],
+    now: datetime,
+    next_run: datetime | None,
+    overdue: bool,
+    archive: Seen | None = None,
+) -> str:
     """Return the metrics; times are seconds since the epoch, 0 where there is none."""
     good = [entry for entry in entries if entry.good and entry.manifest is not None]
     newest = good[-1].manifest if good else None
@@ -35,6 +43,12 @@ def render(state: State, entries: Sequence[Entry], now: datetime, next_run: date
         ("next_run_timestamp_seconds", "When the next run is due.", next_run.timestamp() if next_run else 0.0),
         ("overdue", "Whether the last success is too long ago.", float(overdue)),
     ]  # fmt: skip
+    if archive:
+        values += [
+            ("archive_failing", "Whether the database's archive is in trouble.", float(bool(archive.trouble))),
+            ("archive_gaps", "Places in it where segments are missing; -1 where nobody knows.",
+             -1.0 if archive.gaps is None else float(len(archive.gaps))),
+        ]  # fmt: skip
     lines = []
     for name, about, value in values:
         lines += [f"# HELP {PREFIX}{name} {about}", f"# TYPE {PREFIX}{name} gauge", f"{PREFIX}{name} {value:.3f}"]

@@ -18,10 +18,13 @@ from backup.error import StopError
 SECONDS = 10.0
 # A server that sends a byte now and then would otherwise hold up the next run.
 WHOLE_SECONDS = 20.0
-PINGS = {"start": "/start", "success": "", "failure": "/fail", "overdue": "/fail", "drill-failure": "/fail"}
+PINGS = {
+    "start": "/start", "success": "", "failure": "/fail", "overdue": "/fail", "drill-failure": "/fail",
+    "archive-gap": "/fail", "archive-failing": "/fail",
+}  # fmt: skip
 MAILED = (
-    "failure", "overdue", "recovered", "drill-failure", "drill-recovered", "restore-done", "restore-rejected",
-    "restore-failed", "restore-held",
+    "failure", "overdue", "recovered", "drill-failure", "drill-recovered", "archive-gap", "archive-failing",
+    "archive-recovered", "restore-done", "restore-rejected", "restore-failed", "restore-held",
 )  # fmt: skip
 
 
@@ -79,8 +82,11 @@ def address(name: str, schemes: tuple[str, ...], environ: Mapping[str, str]) -> 
     return found
 
 
-def tell(channels: Channels, event: Event) -> None:
-    """Tell an event to every channel that wants it; one that does not answer is passed over, and that is told here."""
+def tell(channels: Channels, event: Event) -> bool:
+    """Tell an event to every channel that wants it; one that does not answer is passed over, and that is told here.
+
+    Return whether one of them took it, or none wants it.
+    """
     todo: list[tuple[str, SplitResult, Callable[[], None]]] = []
     if channels.webhook:
         hook = channels.webhook
@@ -91,12 +97,12 @@ def tell(channels: Channels, event: Event) -> None:
     if channels.smtp and event.name in MAILED:
         smtp = channels.smtp
         todo.append(("mail", smtp, lambda: mail(channels, smtp, event)))
-    for what, where, act in todo:
-        within(what, where, act)
+    taken = [within(what, where, act) for what, where, act in todo]
+    return any(taken) or not taken
 
 
-def within(what: str, where: SplitResult, act: Callable[[], None]) -> None:
-    """Do something for at most some seconds; what goes wrong is told, without the address."""
+def within(what: str, where: SplitResult, act: Callable[[], None]) -> bool:
+    """Do something for at most some seconds and return whether it was done; what goes wrong is told, but no address."""
     trouble: list[str] = [f"no answer within {WHOLE_SECONDS:.0f} s"]
 
     def work() -> None:
@@ -113,6 +119,7 @@ def within(what: str, where: SplitResult, act: Callable[[], None]) -> None:
     thread.join(WHOLE_SECONDS)
     if trouble:
         line.say("warning", f"{what} to {where.hostname}: {trouble[0]}; the {line.LOGGER} is none the worse")
+    return not trouble
 
 
 class RefusedError(ValueError):

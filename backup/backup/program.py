@@ -116,6 +116,7 @@ def run(
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     stdout: int | IO[bytes] = subprocess.DEVNULL,
     tick: Callable[[], None] = lambda: None,
+    longer: str = "BACKUP_STEP_TIMEOUT changes it",
 ) -> None:
     """Run a program to its end, calling `tick` meanwhile; raise StopError when it fails or its time is up."""
     deadline = time.monotonic() + seconds
@@ -126,14 +127,21 @@ def run(
                 break
             tick()
             if time.monotonic() > deadline:
-                raise StopError(f"{program.name} was not done within {seconds:.0f} s. BACKUP_STEP_TIMEOUT changes it")
+                raise StopError(f"{program.name} was not done within {seconds:.0f} s. {longer}")
         program.finish()
 
 
-def output(command: Sequence[str], *, seconds: float = 60, environ: Mapping[str, str] | None = None) -> str:
+def output(
+    command: Sequence[str],
+    *,
+    seconds: float = 60,
+    environ: Mapping[str, str] | None = None,
+    descriptors: Sequence[int] = (),
+) -> str:
     """Return what a program prints; raise StopError when it fails or its time is up."""
+    hangs = "Look whether what it asks hangs"
     with tempfile.TemporaryFile() as printed:
-        run(command, seconds=seconds, environ=environ, stdout=printed)
+        run(command, seconds=seconds, environ=environ, descriptors=descriptors, stdout=printed, longer=hangs)
         printed.seek(0)
         return printed.read().decode("utf-8", "replace")
 

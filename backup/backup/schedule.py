@@ -26,12 +26,14 @@ from backup import (
     throwaway,
     timetable,
     url,
+    watch,
 )
 from backup.cron import Cron
 from backup.error import StopError
 from backup.notice import Channels, Event
 from backup.settings import Settings
 from backup.state import State
+from backup.watch import Watch
 
 DEFAULT = "30 3 * * *"
 DRILL_DEFAULT = "0 5 * * sun"
@@ -56,6 +58,7 @@ class Service:
     metrics: Path | None
     database: str
     began: datetime
+    watch: Watch | None
 
 
 def main(environ: Mapping[str, str] = os.environ) -> int:
@@ -74,7 +77,7 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
     line.say("info", "the schedule is on", database=service.database, next=decision.next.isoformat())
     alarmed: datetime | None = None
     while True:
-        MARK.touch()
+        look(service)
         now = datetime.now(UTC)
         before = state.read(service.chosen.folder)
         decision = timetable.decide(service.schedule, service.chosen.zone, now, before)
@@ -96,6 +99,7 @@ def prepare(environ: Mapping[str, str]) -> Service:
     """Return the service that the settings ask for; raise StopError that names the one that is unusable."""
     chosen = settings.read(environ)
     chosen.key()
+    channels = notice.find(environ)
     drill = setting.read("BACKUP_DRILL_SCHEDULE", environ) or DRILL_DEFAULT
     path = environ.get("BACKUP_METRICS_FILE")
     return Service(
@@ -103,10 +107,11 @@ def prepare(environ: Mapping[str, str]) -> Service:
         schedule=parsed("BACKUP_SCHEDULE", setting.read("BACKUP_SCHEDULE", environ) or DEFAULT),
         drill=None if drill == NEVER else parsed("BACKUP_DRILL_SCHEDULE", drill),
         limit=timedelta(hours=setting.number("BACKUP_MAX_AGE_HOURS", 26, 1, 24 * 366, environ)),
-        channels=notice.find(environ),
+        channels=channels,
         metrics=Path(path) if path else None,
         database=url.find(environ).database,
         began=datetime.now(UTC),
+        watch=watch.find(environ, chosen.folder, channels, MARK.touch),
     )
 
 
@@ -118,14 +123,21 @@ def parsed(name: str, text: str) -> Cron:
         raise StopError(f"{name}: {error}") from None
 
 
-def command(*words: str) -> int:
+def look(service: Service) -> None:
+    """Show that this program is well, and see to what else is looked at all the time."""
+    MARK.touch()
+    if service.watch:
+        service.watch.look()
+
+
+def command(service: Service, *words: str) -> int:
     """Give one command in a process of its own, and return its exit status.
 
     What it held is free afterwards, and a crash of it is not this one's.
     """
     with subprocess.Popen([*program.LEASH, sys.executable, "-m", "backup", *words, "--wait"]) as process:
         try:
-            return ended(process)
+            return ended(service, process)
         except BaseException:
             process.terminate()
             try:
@@ -138,7 +150,7 @@ def command(*words: str) -> int:
 def run(service: Service) -> None:
     """Make one backup."""
     before = state.read(service.chosen.folder).last_run
-    status = command("run")
+    status = command(service, "run")
     after = state.read(service.chosen.folder)
     if after.last_run == before or after.last_result == state.UNFINISHED:
         # It came to no end of its own, or could not write: without this it would be due again at once, and for ever.
@@ -148,10 +160,10 @@ def run(service: Service) -> None:
         failed(service, after, status)
 
 
-def ended(process: subprocess.Popen[bytes]) -> int:
-    """Return the exit status of a run once it has ended; until then it is shown that this program is well."""
+def ended(service: Service, process: subprocess.Popen[bytes]) -> int:
+    """Return the exit status of a run once it has ended; until then all else goes on."""
     while True:
-        MARK.touch()
+        look(service)
         try:
             return process.wait(LOOK_SECONDS)
         except subprocess.TimeoutExpired:
@@ -183,7 +195,7 @@ def drill_is_due(service: Service, now: datetime, before: State) -> bool:
 def drill(service: Service) -> None:
     """Try a restore of the newest backup; what comes of it is told and noted by whoever tries it."""
     before = state.read(service.chosen.folder).last_drill
-    status = command("drill")
+    status = command(service, "drill")
     after = state.read(service.chosen.folder)
     if after.last_drill != before:
         return
@@ -213,8 +225,9 @@ def record(service: Service, before: State, now: datetime, following: datetime, 
     """Write the metrics, where they are asked for."""
     if service.metrics is None:
         return
+    seen = service.watch.seen if service.watch else None
     try:
         entries = catalogue.entries(service.chosen.folder, service.chosen.keys)
-        metrics.write(service.metrics, metrics.render(before, entries, now, following, late))
+        metrics.write(service.metrics, metrics.render(before, entries, now, following, late, seen))
     except (OSError, StopError) as error:
         line.say("warning", f"{service.metrics}: the metrics could not be written: {error}")

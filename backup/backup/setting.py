@@ -36,6 +36,14 @@ def number(name: str, default: int, lowest: int, highest: int, environ: Mapping[
     return int(text)
 
 
+def truth(name: str, environ: Mapping[str, str]) -> bool:
+    """Return a setting that is true or false, false where it is not set; raise StopError for anything else."""
+    text = read(name, environ) or "false"
+    if text not in ("true", "false"):
+        raise StopError(f"{name}: got {text!r}, wanted true or false")
+    return text == "true"
+
+
 def words(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Return a setting's words, which commas, blanks or line breaks part; what follows a # in a line is left out."""
     text = read(name, environ) or ""

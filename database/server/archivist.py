@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from server import archiving, cluster, due, line, metrics, pgbackrest, psql, reach, repository, roles, volume, window
+from server import (
+    archiving,
+    bulletin,
+    cluster,
+    due,
+    line,
+    metrics,
+    pgbackrest,
+    psql,
+    reach,
+    repository,
+    roles,
+    volume,
+    window,
+)
 from server.archiving import Archiving
 from server.error import StopError
 from server.repository import Contents
@@ -21,11 +37,13 @@ GAP_SECONDS = 900.0
 AGAIN_SECONDS = 60.0
 TELL_SECONDS = 600.0
 NICENESS = 10
+SEGMENT = re.compile(r"[0-9A-F]{24}")
 STATE = """
 SELECT json_build_object(
     'timeline', (SELECT timeline_id FROM pg_control_checkpoint()),
     'failed', (SELECT last_failed_time > coalesce(last_archived_time, '-infinity') FROM pg_stat_archiver),
     'wal', (SELECT last_failed_wal FROM pg_stat_archiver),
+    'archived', (SELECT last_archived_wal FROM pg_stat_archiver),
     'waiting', (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'));
 """
 
@@ -40,6 +58,7 @@ class Seen(NamedTuple):
     timeline: int
     failing: str
     waiting: int
+    archived: str
 
 
 def main() -> int:
@@ -87,6 +106,7 @@ class Archivist:
             step()
         except (pgbackrest.ToolError, psql.SqlError, OSError, subprocess.SubprocessError) as error:
             self.say_sometimes("error", what, f"cannot {what}: {error}")
+            bulletin.write(volume.DATA, f"cannot {what}")
             return False
         self.told.pop(what, None)
         return True
@@ -113,20 +133,23 @@ class Archivist:
             return
         seen, contents = asked(), repository.look()
         self.judge(seen, contents)
+        post(seen, contents)
         mine = [backup for backup in contents.backups if backup.timeline == seen.timeline]
         gap = bool(mine) and is_behind_a_gap(contents, seen.timeline)
         gap = gap and time.monotonic() - self.answered >= GAP_SECONDS
         kind = due.kind(time.time(), mine, self.plan, gap=gap)
         if kind:
-            contents = self.back_up(kind, contents)
+            self.back_up(kind, contents)
             self.answered = time.monotonic() if gap else self.answered
+            # It may have taken hours.
+            seen, contents = asked(), repository.look()
+            post(seen, contents)
         note(seen, contents)
 
     def judge(self, seen: Seen, contents: Contents) -> None:
         """Say what is wrong with the archive."""
-        if seen.failing:
-            text = f"archiving fails: {seen.waiting} segments wait, from {seen.failing} on"
-            self.say_sometimes("error", "archiving", text)
+        if trouble := wrong(seen, contents):
+            self.say_sometimes("error", "archiving", trouble)
         elif self.told.pop("archiving", None):
             line.say("info", "archiving works again")
         found = set(reach.gaps(*contents))
@@ -139,36 +162,58 @@ class Archivist:
             )
         self.gaps = found
 
-    def back_up(self, kind: str, before: Contents) -> Contents:
-        """Make a backup, give up what is too old, and return what is there now."""
+    def back_up(self, kind: str, before: Contents) -> None:
+        """Make a backup, and give up what is too old."""
         with repository.held() as free:
             if not free:
                 line.say("info", "a restore reads the repository: the backup waits")
-                return before
+                return
             began = time.time()
             _, warnings = pgbackrest.run(
-                "backup", f"--type={kind}", seconds=pgbackrest.LONG_SECONDS, still=lambda passed: still(kind, passed)
-            )
+                "backup", f"--type={kind}", seconds=pgbackrest.LONG_SECONDS,
+                still=lambda passed: still(kind, passed, before),
+            )  # fmt: skip
             if due.may_expire(began, max((each.ended for each in before.backups), default=None), self.plan):
-                warnings += pgbackrest.run("expire", seconds=pgbackrest.LONG_SECONDS)[1]
+                warnings += pgbackrest.run(
+                    "expire", seconds=pgbackrest.LONG_SECONDS, still=lambda passed: still(kind, passed, before)
+                )[1]
             after = repository.look()
         newest = max(after.backups, key=lambda backup: backup.began)
         line.say(
             "warning" if warnings else "info", "backup made", label=newest.label, kind=newest.kind, bytes=newest.size,
             seconds=round(time.time() - began, 1), reach=window.in_words(after), warnings=warnings,
         )  # fmt: skip
-        return after
 
 
-def still(kind: str, passed: int) -> None:
-    """Say that a backup goes on."""
+def still(kind: str, passed: int, before: Contents) -> None:
+    """Say that a backup goes on, and whether archiving does; where the server does not say, nobody is told."""
     line.say("info", "the backup goes on", kind=kind, seconds=passed)
+    with contextlib.suppress(psql.SqlError, OSError):
+        post(asked()._replace(archived=""), before)
 
 
 def asked() -> Seen:
     """Return what the server says; raise SqlError."""
     said = roles.ask("postgres", STATE)
-    return Seen(int(said["timeline"]), str(said["wal"]) if said["failed"] else "", int(said["waiting"]))
+    failing = str(said["wal"]) if said["failed"] else ""
+    return Seen(int(said["timeline"]), failing, int(said["waiting"]), str(said["archived"] or ""))
+
+
+def wrong(seen: Seen, contents: Contents) -> str:
+    """Return what is wrong with archiving; nothing where it works."""
+    if seen.failing:
+        return f"archiving fails: {seen.waiting} segments wait, from {seen.failing} on"
+    if was_let_go(seen.archived, contents):
+        return f"archiving fails: {seen.archived} is not in the archive, and the server waits for it no longer"
+    return ""
+
+
+def was_let_go(name: str, contents: Contents) -> bool:
+    """Return whether the server takes a segment for archived that is not in the archive."""
+    if not SEGMENT.fullmatch(name):
+        return False
+    timeline, segment = repository.numbers(name)
+    return segment not in contents.archive.segments.get(timeline, {})
 
 
 def is_behind_a_gap(contents: Contents, timeline: int) -> bool:
@@ -180,17 +225,25 @@ def is_behind_a_gap(contents: Contents, timeline: int) -> bool:
     return not any(found and found.last == max(there) for found in reached)
 
 
+def post(seen: Seen, contents: Contents) -> None:
+    """Let the server tell how the archive is."""
+    # An archive that is empty all of a sudden does not make the gaps good.
+    gaps = list(reach.gaps(*contents)) if contents.archive.segments else None
+    bulletin.write(volume.DATA, wrong(seen, contents), gaps)
+
+
 def note(seen: Seen, contents: Contents) -> None:
     """Keep in the repository what can be reached, for whoever watches over it."""
     kinds: Sequence[str] = ("full", "diff")
+    failing = seen.failing or (seen.archived if was_let_go(seen.archived, contents) else "")
     ends = {kind: max((each.ended for each in contents.backups if each.kind == kind), default=0) for kind in kinds}
     document = {
         "at": line.timestamp(time.time()),
-        "failing": seen.failing,
+        "failing": failing,
         "waiting": seen.waiting,
         "last": {kind: line.timestamp(end) if end else "" for kind, end in ends.items()},
         **window.described(contents),
     }
     volume.write(archiving.STATUS, json.dumps(document, indent=1) + "\n")
-    told = metrics.render(time.time(), contents, seen.waiting, failing=bool(seen.failing))
+    told = metrics.render(time.time(), contents, seen.waiting, failing=bool(failing))
     volume.write(archiving.METRICS, told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from server import room, scram, sql
+from server import bulletin, room, scram, sql
 from server.access import SUPERUSER
 from server.wanted import GROUP, RECORDS, Login, Restore, Wanted
 
@@ -174,6 +174,7 @@ def cluster(state: State, wanted: Wanted) -> list[Change]:
         )
         only_reads = frozenset({READS_EVERYTHING})
         changes += memberships(wanted.backup.name, state["memberships"], only_reads, only=True)
+        changes += tells_archive(wanted.backup.name, state["archive"])
     if wanted.restore:
         changes += restore(wanted.restore, wanted.owner.name, state)
     # The app may fill the server; the slots kept back let a migration in all the same.
@@ -203,17 +204,29 @@ def restore(wanted: Restore, owner: str, state: State) -> list[Change]:
 
 def tells_room(admin: str, current: State | None) -> list[Change]:
     """Return what lets the restores' admin, and nobody else, ask how much room the server's disk has."""
-    acl = f"{{{SUPERUSER}=X/{SUPERUSER},{admin}=X/{SUPERUSER}}}"
-    if current == {"source": room.SOURCE, "definer": True, "acl": acl}:
-        return []
+    statement = offered(room.FUNCTION, "bigint", room.SOURCE, admin, current)
+    return [Change(f"let {admin} ask how much room there is", statement)] if statement else []
+
+
+def tells_archive(backup: str, current: State | None) -> list[Change]:
+    """Return what lets the role of backups, and nobody else, ask how the archive is."""
+    statement = offered(bulletin.FUNCTION, "text", bulletin.SOURCE, backup, current)
+    return [Change(f"let {backup} ask how the archive is", statement)] if statement else []
+
+
+def offered(function: str, kind: str, source: str, reader: str, current: State | None) -> str:
+    """Return the statements that make a function which one role may call; empty where it is there as it should be."""
+    acl = f"{{{SUPERUSER}=X/{SUPERUSER},{reader}=X/{SUPERUSER}}}"
+    if current == {"source": source, "definer": True, "acl": acl}:
+        return ""
     steps = (
-        f"DROP FUNCTION IF EXISTS {room.FUNCTION}",
-        f"CREATE FUNCTION {room.FUNCTION} RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog "
-        f"AS {sql.string(room.SOURCE)}",
-        f"REVOKE ALL ON FUNCTION {room.FUNCTION} FROM PUBLIC",
-        f"GRANT EXECUTE ON FUNCTION {room.FUNCTION} TO {sql.name(admin)}",
+        f"DROP FUNCTION IF EXISTS {function}",
+        f"CREATE FUNCTION {function} RETURNS {kind} LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog "
+        f"AS {sql.string(source)}",
+        f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC",
+        f"GRANT EXECUTE ON FUNCTION {function} TO {sql.name(reader)}",
     )
-    return [Change(f"let {admin} ask how much room there is", "; ".join(steps))]
+    return "; ".join(steps)
 
 
 def databases(state: State, wanted: Wanted) -> list[Change]:
@@ -241,7 +254,9 @@ def databases(state: State, wanted: Wanted) -> list[Change]:
     those = {PUBLIC: (), GROUP: ("CONNECT",), **logins, **dict.fromkeys(backup, ("CONNECT",)), **restores}
     changes += rights(f"DATABASE {name}", f"database {wanted.database}", acl, those)
     # Advisory locks are per database: migrations and restores lock in this one, whichever database they are about.
-    locks = {PUBLIC: (), GROUP: (), owner: ("CONNECT",), **logins, **backup, **restores}
+    # And what the server tells of itself is asked there.
+    asks = dict.fromkeys(backup, ("CONNECT",))
+    locks = {PUBLIC: (), GROUP: (), owner: ("CONNECT",), **logins, **asks, **restores}
     if wanted.restore:
         locks[wanted.restore.admin.name] = ("CONNECT",)
     changes += rights(f"DATABASE {SUPERUSER}", f"database {SUPERUSER}", state["databases"][SUPERUSER]["acl"], locks)

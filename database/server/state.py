@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from server import room, sql
+from server import bulletin, room, sql
 
 
 def acl(column: str, kind: str, owner: str) -> str:
@@ -18,6 +18,13 @@ def acl(column: str, kind: str, owner: str) -> str:
             GROUP BY 1) listed)"""  # noqa: S608 - column names of this module alone
 
 
+def function(signature: str) -> str:
+    """Return the expression for a function of ours: its source, whose rights it has, and who may call it."""
+    return f"""(
+        SELECT json_build_object('source', prosrc, 'definer', prosecdef, 'acl', proacl::text)
+        FROM pg_proc WHERE oid = to_regprocedure({sql.string(signature)}))"""  # noqa: S608 - a name of this program's
+
+
 def cluster(roles: Iterable[str], databases: Iterable[str]) -> str:
     """Return the query for roles, memberships and databases."""
     names = sql.array(list(roles))
@@ -26,9 +33,8 @@ SELECT json_build_object(
     'max_connections', current_setting('max_connections')::int,
     'kept_connections', current_setting('superuser_reserved_connections')::int
         + coalesce(current_setting('reserved_connections', true), '0')::int,
-    'room', (
-        SELECT json_build_object('source', prosrc, 'definer', prosecdef, 'acl', proacl::text)
-        FROM pg_proc WHERE oid = to_regprocedure({sql.string(room.FUNCTION)})),
+    'room', {function(room.FUNCTION)},
+    'archive', {function(bulletin.FUNCTION)},
     'roles', (
         SELECT coalesce(json_object_agg(rolname, json_build_object(
             'login', rolcanlogin, 'inherit', rolinherit, 'super', rolsuper, 'createdb', rolcreatedb,

@@ -21,15 +21,16 @@ FAILURE = Event("failure", {"database": "scaffold", "error": "the disk is full"}
 class Receiver(ThreadingHTTPServer):
     """A web server that keeps what it gets."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        super().__init__((host, 0), Handler)
+        self.host = host
         self.got: list[tuple[str, bytes]] = []
         self.answer = 200
         self.hang = threading.Event()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"http://{self.host}:{self.server_address[1]}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -125,7 +126,7 @@ def test_a_drill_that_fails_is_told_by_every_channel(receiver: Receiver, letterb
             "BACKUP_MAIL_FROM": "backup@example.org",
         }
     )
-    notice.tell(channels, Event("drill-failure", {"backups": "latest", "error": "no identity matched"}))
+    assert notice.tell(channels, Event("drill-failure", {"backups": "latest", "error": "no identity matched"}))
     assert [path for path, _ in receiver.got] == ["/hook", "/uuid/fail"]
     assert json.loads(receiver.got[0][1])["error"] == "no identity matched"
     (letter,) = letterbox.letters
@@ -174,7 +175,7 @@ def test_a_web_hook_that_hangs_or_refuses_is_passed_over_and_told_without_its_ad
 ) -> None:
     monkeypatch.setattr(notice, "SECONDS", 0.5)
     receiver.answer = answer
-    notice.tell(notice.find({"BACKUP_WEBHOOK_URL": f"{receiver.url}/secret-token"}), FAILURE)
+    assert not notice.tell(notice.find({"BACKUP_WEBHOOK_URL": f"{receiver.url}/secret-token"}), FAILURE)
     (line,) = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
     assert line["level"] == "warning"
     assert (f"it answered {answer}" if answer else "TimeoutError") in line["event"] or "timed out" in line["event"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import configparser
+import json
 from pathlib import Path
 
 import pytest
-from server import archiving, memory, metrics, moment, pgbackrest, repository, restoring
+from server import archiving, archivist, bulletin, memory, metrics, moment, pgbackrest, repository, restoring
 from server.error import StopError
 from server.memory import Limit
 from server.reach import Archive, Backup
@@ -117,3 +118,31 @@ def test_without_anything_archived_the_metrics_say_so() -> None:
     lines = metrics.render(70.0, Contents([], Archive({}, {})), 0, failing=False).splitlines()
     told = dict(line.split() for line in lines if not line.startswith("#"))
     assert told["scaffold_pitr_reach_until_timestamp_seconds"] == told["scaffold_pitr_backups"] == "0.000"
+
+
+def test_a_segment_that_the_server_has_let_go_of_is_a_failure_though_it_waits_for_nothing() -> None:
+    kept = Contents([], Archive({1: {5: 10.0}}, {}))
+    for archived, trouble in (
+        ("000000010000000000000005", ""),
+        ("000000010000000000000006", "archiving fails: 000000010000000000000006 is not in the archive"),
+        ("000000010000000000000005.00000028.backup", ""),
+        ("00000002.history", ""),
+        ("", ""),
+    ):
+        assert archivist.wrong(archivist.Seen(1, "", 0, archived), kept).startswith(trouble)
+        assert bool(archivist.wrong(archivist.Seen(1, "", 0, archived), kept)) is bool(trouble)
+    failing = archivist.Seen(1, "000000010000000000000006", 3, "000000010000000000000005")
+    assert archivist.wrong(failing, kept) == "archiving fails: 3 segments wait, from 000000010000000000000006 on"
+
+
+def test_what_the_server_tells_of_the_archive_is_small_and_names_the_newest_gaps(tmp_path: Path) -> None:
+    bulletin.write(tmp_path, "it fails", [(1, 7, 8), (1, 2, 2)])
+    assert json.loads((tmp_path / bulletin.NAME).read_text()) == {
+        "trouble": "it fails",
+        "gaps": [["000000010000000000000002"] * 2, ["000000010000000000000007", "000000010000000000000008"]],
+    }
+    many = bulletin.render("", [(1, 2 * each, 2 * each) for each in range(1000)])
+    assert len(many) < 10_000
+    assert repository.name_of(1, 1998) in many
+    assert json.loads(bulletin.render("", None))["gaps"] is None
+    bulletin.write(tmp_path / "nowhere", "", [])

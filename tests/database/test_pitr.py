@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.conftest import Docker
 from tests.database.archived import HERE, PATIENCE, Archived
-from tests.database.conftest import Database
+from tests.database.conftest import PASSWORDS, Database
 
 SEGMENTS = "/there/repository/archive/main/17-1/0000000100000000"
 
@@ -23,12 +24,21 @@ def archived(database: Database) -> Iterator[Archived]:
     database.remove()
 
 
+def state(archived: Archived) -> dict[str, Any]:
+    """What the server tells of its archive."""
+    said = archived.database.over_tcp("backup_ro", PASSWORDS["backup_ro"], "SELECT public.archive_state()", "postgres")
+    assert said.returncode == 0, said.stderr
+    found: dict[str, Any] = json.loads(said.stdout)
+    return found
+
+
 def test_a_moment_comes_back_in_a_new_volume_and_goes_on_archiving_there(archived: Archived) -> None:
     archived.begin()
     archived.add("kept")
     moment = archived.moment()
     archived.add("regretted")
     assert archived.window("seal")["sealed"] is True
+    assert state(archived) == {"trouble": "", "gaps": []}
 
     volume = archived.restored(moment)
     assert archived.names() == "kept,regretted", "the live server saw nothing of it"
@@ -106,6 +116,7 @@ def test_a_missing_segment_is_a_gap_that_is_alarmed_answered_and_not_restored_ov
 
     archived.database.wait_for("the archive has a gap", seconds=PATIENCE)
     assert archived.event("the archive has a gap")["first"] == lost[:24]
+    archived.database.until(lambda: state(archived)["gaps"] == [[lost[:24]] * 2], "gap that the server tells of")
     archived.database.wait_for("backup made", times=2, seconds=PATIENCE)
     assert archived.event("backup made")["kind"] == "full"
     spans = archived.window("seal")["windows"]
@@ -148,11 +159,13 @@ def test_an_archive_that_takes_nothing_never_stops_the_server_and_what_it_lets_g
         archived.database.sql(switch)
     archived.database.wait_for("archiving fails", seconds=PATIENCE)
     archived.database.wait_for("because archive queue exceeded", seconds=PATIENCE)
+    archived.database.until(lambda: state(archived)["trouble"] != "", "trouble that the server tells of")
     archived.add("meanwhile")
     archived.inside(archived.archive, "rmdir /there/repository && mv /there/gone /there/repository")
     archived.database.sql(switch)
     archived.database.wait_for("archiving works again", seconds=PATIENCE)
     archived.database.wait_for("the archive has a gap", seconds=PATIENCE)
+    archived.database.until(lambda: state(archived)["trouble"] == "", "archive that the server calls well")
     archived.database.wait_for("backup made", times=2, seconds=PATIENCE)
     archived.swap(archived.restored("latest"))
     archived.database.wait_for("ready to accept connections", seconds=PATIENCE)

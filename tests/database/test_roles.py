@@ -109,8 +109,9 @@ def test_the_backup_role_reads_whatever_there_is_and_changes_nothing(shared: Any
             "ALTER ROLE backup_ro SUPERUSER", "COPY secret_note TO PROGRAM 'cat'", "SELECT pg_read_file('PG_VERSION')",
         ):  # fmt: skip
             assert run(first + statement).returncode != 0, f"it could: {statement}"
-        for other in ("postgres", "template1"):
-            assert "permission denied for database" in run("SELECT 1", database=other).stderr
+        assert "permission denied for database" in run("SELECT 1", database="template1").stderr
+        for statement in ("CREATE TABLE public.mine (id int)", "SELECT public.free_bytes()", "DROP DATABASE scaffold"):
+            assert run(first + statement, database="postgres").returncode != 0, f"it could: {statement}"
     finally:
         shared.sql("DROP TABLE secret_note; DROP SCHEMA aside CASCADE; SELECT lo_unlink(4711)")
 
@@ -121,7 +122,7 @@ def test_what_was_changed_by_hand_at_the_backup_role_is_repaired(
     shared.sql(
         "ALTER ROLE backup_ro NOBYPASSRLS CREATEDB; GRANT pg_write_all_data TO backup_ro;"
         "REVOKE pg_read_all_data FROM backup_ro; REVOKE CONNECT ON DATABASE scaffold FROM backup_ro;"
-        "ALTER ROLE backup_ro RESET ALL; GRANT CONNECT ON DATABASE postgres TO backup_ro"
+        "ALTER ROLE backup_ro RESET ALL; REVOKE CONNECT ON DATABASE postgres FROM backup_ro"
     )
     assert shared.over_tcp("backup_ro", passwords["backup_ro"], "SELECT 1").returncode != 0
     assert len(shared.roles(document())) >= 7
@@ -161,6 +162,34 @@ def test_how_much_room_there_is_only_the_restores_admin_learns(shared: Any, pass
     free = shared.docker("exec", shared.name, "df", "--output=avail", "--block-size=1", "/var/lib/postgresql")
     assert abs(int(run("restore_admin").stdout) - int(free.split()[-1])) < 4 << 30
     assert "permission denied for function free_bytes" in run("owner").stderr
+
+
+def test_how_the_archive_is_only_the_backup_role_learns_and_nobody_knows_where_that_is_old(
+    shared: Any, document: Document, passwords: dict[str, str]
+) -> None:
+    def run(user: str, statement: str = "SELECT public.archive_state()") -> Any:
+        return shared.over_tcp(user, passwords[user], statement, "postgres")
+
+    def shell(script: str) -> None:
+        shared.docker("exec", shared.name, "sh", "-c", f"cd /var/lib/postgresql/data && {script}")
+
+    assert run("backup_ro").stdout.strip() == "unknown", "nothing is archived here"
+    for user in ("owner", "restore_admin"):
+        assert "permission denied for function archive_state" in run(user).stderr
+    for user in ("app_a", "app_b", "restore_loader"):
+        assert "permission denied for database" in run(user).stderr
+    try:
+        shell("echo well > archive.json")
+        assert run("backup_ro").stdout.strip() == "well"
+        for moment in ("6 minutes ago", "+2 minutes"):
+            shell(f"touch -d '{moment}' archive.json")
+            assert run("backup_ro").stdout.strip() == "unknown", moment
+    finally:
+        shell("rm -f archive.json")
+    shared.sql("GRANT EXECUTE ON FUNCTION public.archive_state() TO PUBLIC", "postgres")
+    said = [item["event"] for item in shared.roles(document())]
+    assert said == ["let backup_ro ask how the archive is", "roles are as wanted"]
+    assert "permission denied for function archive_state" in run("owner").stderr
 
 
 def test_a_password_rotates_with_its_sessions_open_and_the_other_role_untouched(

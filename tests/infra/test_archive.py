@@ -40,6 +40,7 @@ def test_without_pitr_nothing_is_archived_and_no_volume_is_there_for_it(run_prog
     declared = run_program()
     database = declared.of(CONTAINER)["database"]
     assert not [entry for entry in database["envs"] if entry.startswith(("PITR", "NEW_CLUSTER"))]
+    assert not [entry for entry in declared.of(CONTAINER)["db-backup"]["envs"] if entry.startswith("BACKUP_PITR")]
     assert declared_volumes(declared) == {"volume-database", "volume-database-socket"}
 
 
@@ -49,6 +50,7 @@ def test_the_archive_is_on_a_volume_of_its_own_that_no_backup_shares(run_program
     places = mounted(containers["database"])
     assert places["/var/lib/pgbackrest"].endswith("-archive")
     assert {"PITR=true", "PITR_HOUR=4", "PITR_QUEUE_MB=512"} <= set(containers["database"]["envs"])
+    assert "BACKUP_PITR=true" in containers["db-backup"]["envs"], "so that somebody hears of trouble with it"
     users = {name for name, inputs in containers.items() if places["/var/lib/pgbackrest"] in mounted(inputs).values()}
     assert users == {"database"}
     assert not [place for place in places.values() if place.endswith("-backups")]
