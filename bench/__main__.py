@@ -8,8 +8,8 @@ import sys
 from bench import results
 
 NAMES = (
-    "gateway", "crash", "memory", "nothing_changed", "kubernetes", "releases", "port", "saml", "session", "pitr",
-    "backup", "restore", "up",
+    "gateway", "crash", "memory", "nothing_changed", "kubernetes", "releases", "port", "saml", "session", "flood",
+    "pitr", "backup", "restore", "up",
 )  # fmt: skip
 
 

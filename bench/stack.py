@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,13 +19,15 @@ def as_a_users(site: Site) -> Site:
 
 
 @contextmanager
-def serving() -> Iterator[Site]:
-    """Bring up a stack with the settings of a development one, and remove it."""
+def serving(prepare: Callable[[Site], None] | None = None) -> Iterator[Site]:
+    """Bring up a stack with the settings of a development one, which `prepare` may add to, and remove it."""
     remove_what_dead_runs_left("scaffold.stack", "e2e-")
     stack = f"e2e-{os.getpid()}-{started_at(os.getpid())}-bench"
     with tempfile.TemporaryDirectory(prefix="scaffold-bench-") as folder:
         try:
             site = as_a_users(new_site(Path(folder), stack))
+            if prepare:
+                prepare(site)
             site.up()
             yield site
         finally:
