@@ -1,4 +1,4 @@
-"""Suites that run behind those on the terminal: at the lowest priority, one after another, and told of at the end."""
+"""Suites that run behind those on the terminal: at a lower priority, one after another, and told of at the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 from operate.suites import Suite
 from setup.processes import stop
 
-LOWEST = ("nice", "-n", "19")
+# A third of what the others get where both want a processor: enough for the time that an answer may take.
+LOWER = ("nice", "-n", "5")
 SECONDS_TO_CLEAN_UP = 60
 
 
@@ -70,7 +71,7 @@ class Beside:
                 return
             with self._output(suite).open("w", encoding="utf-8") as output:
                 self._process = subprocess.Popen(
-                    [*LOWEST, *self._command(suite)], env=self._environment, cwd=self._repository, text=True,
+                    [*LOWER, *self._command(suite)], env=self._environment, cwd=self._repository, text=True,
                     stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
                 )  # fmt: skip
                 began = time.monotonic()

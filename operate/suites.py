@@ -14,7 +14,7 @@ class Suite:
     """A folder of tests, the minutes that it may take, the verbs that run it, and whether it takes a cluster.
 
     `long_budget` are the minutes that it may take with its slow tests, which only `make test-long` runs. One that runs
-    `beside` the others measures no time and needs no machine to itself: it takes what they leave.
+    `beside` the others bounds no time closely and needs no machine to itself: it takes what they leave.
     """
 
     name: str
