@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from backup import durable, fault, line, manifest
+from backup import durable, fault, line, manifest, writeback
 from backup.error import StopError
 from restore import arrivals, asking, claim, decision, foreign, postgres, receipt, sqlite, stops, trust
 from restore.arrivals import Seen
@@ -89,10 +89,11 @@ def take(context: Context, job: Job) -> Mapping[str, Any]:
     processing.mkdir(mode=0o750, parents=True)
     durable.sync(processing.parent)
     seen = Seen(*job.data["seen"])
-    taken = claim.take(
-        context.chosen.watch, seen, processing, folder / claim.COPY, context.chosen.most_bytes,
-        lambda count: context.tick({"step": "claim", "bytes": count, "of": seen.size}),
-    )  # fmt: skip
+    with writeback.steady(folder):
+        taken = claim.take(
+            context.chosen.watch, seen, processing, folder / claim.COPY, context.chosen.most_bytes,
+            lambda count: context.tick({"step": "claim", "bytes": count, "of": seen.size}),
+        )  # fmt: skip
     return {"sha256": taken.sha256, "bytes": taken.bytes, **submitted(processing, job.data["name"], seen)}
 
 
@@ -165,7 +166,8 @@ def clear(context: Context, job: Job, known: tuple[manifest.Manifest, manifest.S
     if str(job.data["name"]).endswith(".age") != sealed:
         raise RejectedError(f"its name says that it is {'not ' if sealed else ''}encrypted, and that is not so")
     if sealed:
-        trust.opened(context.chosen, path, to, UNSEAL_SECONDS)
+        with writeback.steady(folder):
+            trust.opened(context.chosen, path, to, UNSEAL_SECONDS)
         if known:
             trust.same_inside(to, known[1])
         path.unlink()

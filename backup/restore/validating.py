@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from backup import durable, program
+from backup import durable, program, writeback
 from backup.tools import Tools
 from restore import dump, inlet
 from restore.inlet import Inlet
@@ -107,7 +107,7 @@ def unpacked(folder: Path, asked: Request, stage: Stage) -> Path:
         return clear
     new = folder / f".{UNPACKED}.new"
     try:
-        with inlet.opened(path) as file, new.open("wb") as into:
+        with inlet.opened(path) as file, new.open("wb") as into, writeback.steady(folder):
             taking = inlet_of(file, asked, stage)
             while piece := taking.read():
                 into.write(piece)
