@@ -18,23 +18,31 @@ SELECT c.oid FROM pg_class c WHERE c.oid = to_regclass(%s) AND c.relkind = 'r' A
 """
 
 
+# One that has migrated and does not serve yet is in the middle of an update, which will not migrate a second time.
+LAST = "WHERE outcome IN ('serving', 'migrated') ORDER BY id DESC LIMIT 1"
+
+
 class Schema(NamedTuple):
-    """Where a database's schema is, by which steps it came there, which release made each, and which one serves."""
+    """Where a schema is, by which steps it came there, which release made each, and which one migrated last."""
 
     head: str = ""
     steps: dict[str, tuple[str, str]] = {}  # noqa: RUF012 - never changed
-    serving: str = ""
+    release: str = ""
+    left_by: dict[str, str] = {}  # noqa: RUF012 - never changed
+    """The newest release that left the schema at a revision, which may not be there any more."""
 
 
 def read(session: Session) -> Schema:
-    """Return the schema's revision, what is known of the steps to it, and the release that serves."""
+    """Return the schema's revision, what is known of the steps to it, and the release whose migrations ran last."""
     heads = column(session, "alembic_version", "version_num")
     steps = column(session, "schema_steps", "revision, coalesce(follows, ''), release")
-    serving = column(session, "releases", "release", "WHERE outcome = 'serving'")
+    last = column(session, "releases", "release", LAST)
+    left = column(session, "releases", "schema_after, release", "WHERE schema_after IS NOT NULL ORDER BY id")
     return Schema(
         head=",".join(sorted(str(row[0]) for row in heads)),
         steps={str(row[0]): (str(row[1]), str(row[2])) for row in steps},
-        serving=str(serving[0][0]) if serving else "",
+        release=str(last[0][0]) if last else "",
+        left_by={str(row[0]): str(row[1]) for row in left},
     )
 
 

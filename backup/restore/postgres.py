@@ -13,6 +13,7 @@ import psycopg
 from backup import contents, durable, fault, line, sql
 from backup.connection import Session
 from backup.error import StopError
+from backup.listing import size as short
 from backup.url import Postgres
 from restore import asking, carry, databases, heads, scratch, shape, stops
 from restore.asking import Answer
@@ -90,8 +91,9 @@ def validate(context: Context, job: Job) -> dict[str, Any]:
     free = context.room.free()
     if free is not None and free < size + context.chosen.keep_free:
         raise RejectedError(
-            f"the database's disk has {free} bytes free, and the file needs about {size} besides the "
-            f"{context.chosen.keep_free} that are kept free. Give it room, or drop what is kept: RESTORE_KEEP_PREVIOUS"
+            f"the database's disk has {short(free)} free, and the file needs about {short(size)} besides the "
+            f"{short(context.chosen.keep_free)} that are kept free. Give it room, or drop what is kept: "
+            f"RESTORE_KEEP_PREVIOUS"
         )
     return {
         "old_oid": found.oid if found else 0,
@@ -99,7 +101,7 @@ def validate(context: Context, job: Job) -> dict[str, Any]:
         "live_head": live.head,
         "head": head,
         "upgrade": upgrade,
-        "serving": live.serving,
+        "release": live.release,
         "live_trouble": trouble,
         "room": free if free is not None else "unknown",
         "format": asking.text(answer.facts.get("format")),
@@ -128,7 +130,7 @@ def validate_undo(context: Context, job: Job) -> dict[str, Any]:
         "head": then.head,
         "live_head": now.head,
         "upgrade": fitting(then.head, now),
-        "serving": now.serving,
+        "release": now.release,
         "live_trouble": trouble,
     }
 
@@ -162,9 +164,10 @@ def fitting(head: str, live: Schema) -> bool:
             f"a dump of the whole database"
         )
     if found == "ahead":
+        known = f": {live.left_by[head]} was the last one here" if head in live.left_by else ""
         raise RejectedError(
-            f"its schema is at {head}, and the release that runs knows no way there from {live.head}. Deploy the "
-            f"release that made {head} first, then put the file in again"
+            f"its schema is at {head}, and the release that runs knows no way there from {live.head}. Deploy a release "
+            f"that has {head} first{known}; then put the file in again"
         )
     return found == "behind"
 
@@ -290,7 +293,7 @@ def recheck(context: Context, job: Job) -> dict[str, Any]:
     known, _ = schema(context, found)
     if known.head == job.data.get("live_head"):
         return {}
-    return {"live_head": known.head, "serving": known.serving, "upgrade": fitting(str(job.data.get("head", "")), known)}
+    return {"live_head": known.head, "release": known.release, "upgrade": fitting(str(job.data.get("head", "")), known)}
 
 
 def shut(context: Context, job: Job) -> dict[str, Any]:
@@ -497,16 +500,16 @@ def open_up(context: Context, job: Job) -> dict[str, Any]:
 
 
 def upgrade(context: Context, job: Job) -> dict[str, Any]:
-    """Have the running release's migrations bring an older schema up to date, then carry what had no table before."""
+    """Have the newest release's migrations bring an older schema up to date, then carry what had no table before."""
     if not job.data.get("upgrade"):
         return {}
     # A migration takes the lock itself.
     context.release()
-    ended = migrated(context, str(job.data.get("serving", "")))
+    ended = migrated(context, str(job.data.get("release", "")))
     context.hold(job.id)
     if ended.status != 0:
         raise StopError(
-            f"the migrations of release {job.data.get('serving')} ended with status {ended.status}: "
+            f"the migrations of release {job.data.get('release')} ended with status {ended.status}: "
             f"{' | '.join(ended.lines[-5:])}"
         )
     late = [str(table) for table in job.data.get("late", ())]
@@ -517,8 +520,8 @@ def migrated(context: Context, release: str) -> Ended:
     """Run a release's migrations; raise StopError where nobody knows whose, or they cannot be run."""
     if not release:
         raise StopError(
-            "the file's schema is older, and the live database's ledger names no release that serves and could upgrade "
-            "it. Deploy one: make up"
+            "the file's schema is older, and the live database's ledger names no release that could upgrade it. Deploy "
+            "one: make up"
         )
     try:
         return context.board.run_migration(release, MIGRATION_SECONDS)
@@ -615,8 +618,8 @@ def ask(context: Context, job: Job, verb: str, fields: Mapping[str, object], sec
         if free is not None and free < context.chosen.keep_free:
             asking.cancel(context.shared(job.id))
             raise StopError(
-                f"the database's disk has {free} bytes left, and {context.chosen.keep_free} are kept free, so the load "
-                f"was given up. Give it room, then put the file in again"
+                f"the database's disk has {short(free)} left, and {short(context.chosen.keep_free)} are kept free, so "
+                f"the load was given up. Give it room, then put the file in again"
             )
         context.tick({"step": job.step, **progress})
 
