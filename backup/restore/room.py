@@ -14,7 +14,7 @@ from restore import databases
 from restore.error import TransientError
 
 QUESTION = "SELECT public.free_bytes()"
-EVERY_SECONDS = 2.0
+EVERY_SECONDS = 1.0
 
 
 class Room:

@@ -129,12 +129,12 @@ class Escalation:
 
 
 def supervise(child: Child, signals: Signals, escalation: Escalation, tick: Callable[[], None]) -> int:
-    """Serve a child until it has ended and return its exit status; `tick` is called every few seconds."""
+    """Serve a child until it has ended and return its exit status; `tick` is called every second."""
     poller = select.poll()
     poller.register(signals.reading, select.POLLIN)
     poller.register(child.output.descriptor, select.POLLIN | select.POLLHUP)
     while True:
-        patience = 5.0
+        patience = 1.0
         if escalation.deadline is not None:
             patience = max(0.0, min(patience, escalation.deadline - time.monotonic()))
         ready = {descriptor for descriptor, _ in poller.poll(patience * 1000)}

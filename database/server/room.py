@@ -10,6 +10,8 @@ from pathlib import Path
 
 NAME = "room.json"
 EVERY_SECONDS = 5.0
+# What has changed by more is told at once: a restore fills a disk by hundreds of megabytes in a second.
+STEP_BYTES = 16 << 20
 
 # What the server makes of the file: nothing where it is old, and whoever is told knows that nobody knows.
 SOURCE = (
@@ -20,22 +22,24 @@ FUNCTION = "public.free_bytes()"
 
 
 class Room:
-    """Writes the free bytes of a folder's disk every few seconds."""
+    """Writes the free bytes of a folder's disk every few seconds, and sooner while they change."""
 
     def __init__(self, folder: Path) -> None:
         """Take the server's data directory."""
         self.path = folder / NAME
         self.told = 0.0
+        self.free = 0
 
     def tick(self) -> None:
-        """Write them when they are some seconds old; what cannot be written is old, and so counts as unknown."""
+        """Write them when what is told is not so any more; what cannot be written is old, and so counts as unknown."""
         now = time.monotonic()
-        if self.told and now - self.told < EVERY_SECONDS:
-            return
-        self.told = now
         with contextlib.suppress(OSError):
             about = os.statvfs(self.path.parent)
+            free = about.f_bavail * about.f_frsize
+            if self.told and now - self.told < EVERY_SECONDS and abs(free - self.free) < STEP_BYTES:
+                return
+            self.told, self.free = now, free
             new = self.path.with_suffix(".new")
-            new.write_text(json.dumps({"free_bytes": about.f_bavail * about.f_frsize}), encoding="ascii")
+            new.write_text(json.dumps({"free_bytes": free}), encoding="ascii")
             # Not for the ages: after a crash the next one is there in seconds.
             new.replace(self.path)
