@@ -40,19 +40,23 @@ class Wire(Protocol):
         """Whether nothing more comes."""
 
 
+class Lost(Problem):
+    """Nobody knows how a command ends: what it ran in has gone, the way to it broke, or it is silent."""
+
+
 @contextlib.contextmanager
 def with_command_in(name: str, stack: str, service: str) -> Iterator[None]:
-    """Raise Problem where the command in a container or pod hangs, or the connection to it breaks."""
+    """Raise Lost where the command in a container or pod hangs, or the connection to it breaks."""
     logs = f"make logs STACK={stack} SERVICE={service}"
     try:
         yield
     except TimeoutError:
-        raise Problem(
+        raise Lost(
             f"The command in {name} has said nothing for {SECONDS / 60:.0f} minutes.",
             f"it may go on there; see what it waits for: {logs}",
         ) from None
     except OSError as error:
-        raise Problem(
+        raise Lost(
             f"The connection to the command in {name} broke: {error}.",
             f"it may go on there: {logs}, then run this again",
         ) from None

@@ -5,15 +5,17 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
-from operate import consent, within
+from operate import consent, conversation, within
 from operate.request import Request
 from setup.problem import Problem
 
 SERVICE = "db-restore"
 COMMAND = ("env", "LOG_FORMAT=text", "python", "-m", "restore")
 STANDARD_INPUT = 0
+KILLED = 137
 
 
 def run(request: Request) -> int:
@@ -25,10 +27,29 @@ def run(request: Request) -> int:
     path = Path(source)
     if not source or not path.is_file():
         # Of what is in the backups' folder, the service finds it by its name.
-        return within.run(request, SERVICE, [*COMMAND, "submit", source or "latest", *following()])
+        return followed(request, ["submit", source or "latest", *following()])
     with path.open("rb") as file:
         os.dup2(file.fileno(), STANDARD_INPUT)
-    return within.run(request, SERVICE, [*COMMAND, "submit", "-", "--name", path.name, *following()])
+    return followed(request, ["submit", "-", "--name", path.name, *following()])
+
+
+def followed(request: Request, words: Sequence[str]) -> int:
+    """Run one of the service's commands; raise Problem, with where to look, when it goes on without this one."""
+    try:
+        code = within.run(request, SERVICE, [*COMMAND, *words])
+    except conversation.Lost as lost:
+        raise Problem(lost.cause, looking(request.stack)) from None
+    if code == KILLED:
+        raise Problem("The restore service ended while this waited for it.", looking(request.stack))
+    return code
+
+
+def looking(stack: str) -> str:
+    """Return how to see what became of a restore: asked for once more, it would be done once more."""
+    return (
+        f"nothing, as a rule: what it has taken it finishes or undoes when it is there again. make restores "
+        f"STACK={stack} ARGS=status says how far it is, make restores STACK={stack} how it ended"
+    )
 
 
 def wanted(request: Request) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from operate import consent, within
+from operate import consent
 from operate.request import Request
-from operate.restore import COMMAND, SERVICE
+from operate.restore import followed
 
 
 def run(request: Request) -> int:
     """Ask, then go back, to before the newest restore or the job that is named; return 0 when it is live."""
     loss = f"This takes the database of the stack {request.stack} back to what it was before a restore"
     consent.given(request, loss, request.stack, f"make restore-undo STACK={request.stack} YES=yes")
-    return within.run(request, SERVICE, [*COMMAND, "undo", "--wait", *request.arguments])
+    return followed(request, ["undo", "--wait", *request.arguments])

@@ -16,6 +16,26 @@ TOLD_SECONDS = 30.0
 
 Receipt = Mapping[str, Any]
 
+# Each step as somebody who waits reads it.
+WORDS = {
+    "claim": "taking it from the queue",
+    "validate": "reading it to its end",
+    "load": "loading it beside the live database",
+    "verify": "looking at what was loaded",
+    "stop": "stopping the site",
+    "fence": "shutting the live database",
+    "swap": "exchanging the two databases' names",
+    "open": "opening the new database",
+    "upgrade": "running the migrations",
+    "start": "starting the site",
+    "file": "writing the receipt",
+    "halt": "going back: stopping the site",
+    "back": "going back: exchanging the names",
+    "reopen": "going back: opening the database as it was",
+    "restart": "going back: starting the site",
+    "discard": "going back: dropping what was loaded",
+}
+
 
 def newest(chosen: Settings) -> str:
     """Return the job of the newest receipt there is; empty without any."""
@@ -51,7 +71,9 @@ def where(found: Mapping[str, Any]) -> str:
     more = f", {progress['table']}" if progress.get("table") else ""
     if progress.get("of"):
         more += f", {100 * float(progress.get('bytes', 0)) / float(progress['of']):.0f} %"
-    return f"{job.get('file') or job.get('kind')}: {job.get('step')}{more}"
+    if progress.get("waiting"):
+        more += f"; it waits: {progress['waiting']}"
+    return f"{job.get('file') or job.get('kind')}: {WORDS.get(str(job.get('step')), 'beginning')}{more}"
 
 
 def ended(one: Receipt) -> int:

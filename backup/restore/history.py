@@ -11,9 +11,10 @@ from typing import Any
 from backup import line
 from backup.error import StopError
 from backup.listing import size
-from restore import receipt, settings, undo
+from restore import follow, receipt, settings, state, undo
+from restore.settings import Settings
 
-HEADINGS = ("JOB", "WHEN", "WHAT", "OUTCOME", "SIZE", "ROWS", "DOWN", "DISCARDED", "KEPT", "WHO", "REASON")
+HEADINGS = ("JOB", "ENDED (UTC)", "WHAT", "OUTCOME", "SIZE", "ROWS", "DOWN", "DISCARDED", "KEPT", "WHO", "REASON")
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
@@ -35,7 +36,20 @@ def main(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> i
         sys.stdout.write(table([cells(one, one.get("job") in there) for one in found]))
     else:
         sys.stdout.write("Nothing has been restored yet. Restore the newest backup: make restore LATEST=1\n")
+    if not arguments:
+        sys.stdout.write(beside(chosen, there))
     return 0
+
+
+def beside(chosen: Settings, there: set[str]) -> str:
+    """Return what else there is to know: what is under way, and how to go back."""
+    now, _ = state.read(chosen.state)
+    words = f"Now: {follow.where(now)}\n" if now.get("job") else ""
+    if there:
+        words += (
+            "Back to the newest database that is kept: make restore-undo; to another one: make restore-undo ARGS=JOB\n"
+        )
+    return words
 
 
 def cells(one: Mapping[str, Any], kept: bool) -> tuple[str, ...]:
@@ -49,7 +63,7 @@ def cells(one: Mapping[str, Any], kept: bool) -> tuple[str, ...]:
         str(one.get("outcome", "")),
         "" if undone else size(float(one.get("bytes") or 0)),
         str(one.get("rows") or ""),
-        f"{float(one.get('downtime_seconds') or 0):.1f} s",
+        f"{float(one['downtime_seconds']):.1f} s" if one.get("downtime_seconds") else "",
         f"{discarded.get('rows_written', 0)} rows" if discarded else "",
         str(one.get("previous", "")) if kept else "",
         str(one.get("who", "")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -25,6 +25,8 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.classid = %s AND l.objsubid = 
     AND l.objid::bigint = (hashtext(%s)::bigint + 4294967296) %% 4294967296
 """
 
+Tick = Callable[[Mapping[str, object]], None]
+
 
 class Lock:
     """The lock for one database, held by a session of its own for as long as that lives."""
@@ -34,7 +36,7 @@ class Lock:
         self.target = target
         self.session: Session | None = None
 
-    def hold(self, job: str, seconds: float, tick: Callable[[], None]) -> None:
+    def hold(self, job: str, seconds: float, tick: Tick) -> None:
         """Hold the lock, waiting for whoever has it; raise StopError that names them when that takes too long."""
         if self.alive():
             return
@@ -50,7 +52,7 @@ class Lock:
             self.release()
             raise TransientError(f"the server was lost: {words(error)}") from None
 
-    def take(self, session: Session, seconds: float, tick: Callable[[], None]) -> None:
+    def take(self, session: Session, seconds: float, tick: Tick) -> None:
         """Wait for the lock, telling now and then who has it."""
         deadline = time.monotonic() + seconds
         told = False
@@ -68,7 +70,7 @@ class Lock:
                 if not told:
                     line.say("info", "waiting for a migration to end", holder=who)
                 told = True
-                tick()
+                tick({"waiting": f"a migration or an update has the lock: {who}"})
             else:
                 return
 

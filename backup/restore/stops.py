@@ -121,7 +121,10 @@ def bring_up(context: Context, units: Iterable[Unit]) -> None:
                 heirs = [each for each in named(context) if each.state == switchboard.STOPPED]
                 for heir in heirs:
                     context.board.start(heir, START_SECONDS)
-                line.say("warning", f"{unit.name} is gone; started in its place: {[heir.name for heir in heirs]}")
+                instead = (
+                    f"started in its place: {', '.join(heir.name for heir in heirs)}" if heirs else "none is stopped"
+                )
+                line.say("warning", f"{unit.name} is gone, as after an update; {instead}")
             elif now.state != switchboard.RUNNING or now.replicas < unit.replicas:
                 context.board.start(unit, START_SECONDS)
         except SwitchboardError as error:

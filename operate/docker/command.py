@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from operate import conversation
 from operate.docker.containers import Container, none_found, of_stack, reachable
 from operate.request import Request
+from setup.daemon import Daemon, DaemonError
 from setup.problem import Problem
 
 HEADER = 8
+GONE = (404, 409)
 
 
 class Frames:
@@ -41,7 +43,7 @@ class Frames:
 
 
 def run(request: Request, command: Sequence[str], service: str) -> int:
-    """Run it and return its exit code; raise Problem where the service does not run, or it hangs."""
+    """Run it and return its exit code; raise Problem where the service does not run, hangs, or ends meanwhile."""
     client = reachable(request)
     container = choose(of_stack(client, request.stack), request.stack, service)
     told = {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
@@ -51,7 +53,24 @@ def run(request: Request, command: Sequence[str], service: str) -> int:
         client.talking(f"/exec/{identifier}/start", {"Detach": False, "Tty": False}) as connection,
     ):
         conversation.carry(connection, Frames())
-    return int(client.get(f"/exec/{identifier}/json")["ExitCode"])
+    code = ended(client, identifier)
+    if code is None:
+        raise conversation.Lost(
+            f"{container.name} ended while the command ran in it.",
+            f"a part of it may be done; why it ended: make logs STACK={request.stack} SERVICE={service}",
+        )
+    return code
+
+
+def ended(client: Daemon, identifier: str) -> int | None:
+    """Return a command's exit code; None where its container has ended, and with it all that is known of commands."""
+    try:
+        code = client.get(f"/exec/{identifier}/json")["ExitCode"]
+    except DaemonError as error:
+        if error.status in GONE:
+            return None
+        raise
+    return None if code is None else int(code)
 
 
 def choose(found: Sequence[Container], stack: str, service: str) -> Container:
