@@ -169,8 +169,8 @@ def create_volumes(stack: Stack, system: System, *, protect: bool) -> dict[str, 
             ],
             opts=pulumi.ResourceOptions.merge(
                 stack.options(protect=volume.data and protect),
-                # A changed label would replace the volume, and with it the data; and so would what somebody who has made
-                # it beforehand, on a disk of their own, has told Docker about that.
+                # A changed label would replace the volume, and with it the data; and so would what somebody who made it
+                # beforehand, on a disk of their own, told Docker about that.
                 pulumi.ResourceOptions(ignore_changes=["driver", "driver_opts", "labels"]),
             ),
         )
