@@ -49,8 +49,11 @@ def main(arguments: Sequence[str] = (), environ: Mapping[str, str] = os.environ)
         try:
             serve(folder, environ)
         except (OSError, ValueError) as error:
-            # The job's folder may be gone by now; where it is not, it is served again.
-            line.say("error", f"the job could not be served: {error}", job=folder.name)
+            # Where it is not gone, it is served again.
+            if folder.exists():
+                line.say("error", f"the job could not be served: {error}", job=folder.name)
+            else:
+                line.say("info", "the job was called off and is gone", job=folder.name)
             time.sleep(POLL_SECONDS)
 
 

@@ -37,7 +37,8 @@ def main(folder: Path, environ: Mapping[str, str] = os.environ) -> int:
 
 def refuse(folder: Path, asked: Request, error: RefusalError) -> None:
     """Answer that it did not go well, and log why."""
-    line.say("warning", f"{asked.verb}: {error}", job=folder.name, transient=error.transient)
+    words = str(error).removeprefix(f"{asked.verb}: ")
+    line.say("warning", f"{asked.verb}: {words}", job=folder.name, transient=error.transient)
     request.refuse(folder, asked.seq, error)
 
 
