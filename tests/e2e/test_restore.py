@@ -423,12 +423,10 @@ def other(stack: Stack, versions: dict[str, Path]) -> Path:
 
 KILLED = [
     ("db-restore", "load", "made"),
-    ("db-restore", "fence", "begin"),
     ("db-restore", "swap", "begin"),
     ("db-restore", "start", "begin"),
     ("db-restore-gate", "stop", "begin"),
     ("db-restore-loader", "load", "loading"),
-    ("db-restore-loader", "verify", "begin"),
     ("database", "load", "loading"),
     ("database", "fence", "begin"),
     ("database", "swap", "begin"),
