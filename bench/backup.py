@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import resident
+from bench import resident, server
 from bench.row import Row, spread
 from bench.stack import as_a_users
 from prober import work
@@ -22,7 +22,6 @@ from prober.tally import Tally
 from prober.target import Target
 from tests.backup.conftest import PASSWORD, Desk, Stage
 from tests.conftest import LABEL, build, remove_labelled, remove_what_dead_runs_left, run_docker, started_at
-from tests.database.conftest import Database, roles_document
 from tests.e2e.probed import overlay
 from tests.e2e.site import new_site
 
@@ -78,19 +77,13 @@ def fill(container: str, database: str, statements: str) -> None:
 @contextmanager
 def staged(folder: Path, run_id: str) -> Iterator[Stage]:
     """Run a database and the container that makes backups of it, as the tests of backups do."""
-    database = Database(run_docker, build("database"), run_id, folder)
-    network = f"{database.name}-network"
-    run_docker("network", "create", "--internal", "--label", database.label, network)
-    database.create("--network", network, "--network-alias", "database", "--memory", "3g")
-    database.wait_for("ready to accept connections", seconds=300)
-    database.roles(roles_document(backup_ro=PASSWORD))
-    stage = Stage(run_docker, build("backup"), database, network, folder)
-    stage.start()
-    try:
-        yield stage
-    finally:
-        run_docker("rm", "-fv", stage.name, check=False)
-        database.remove()
+    with server.running(folder, run_id, backup_ro=PASSWORD) as (database, network):
+        stage = Stage(run_docker, build("backup"), database, network, folder)
+        stage.start()
+        try:
+            yield stage
+        finally:
+            run_docker("rm", "-fv", stage.name, check=False)
 
 
 class Bench:

@@ -17,14 +17,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "backup"))
 
-from bench import processor, resident
+from bench import processor, resident, server
 from bench.asked import Asked, asking
 from bench.backup import LARGEST_ROW, SECONDS, WIDE, escaped, fill, shop
 from bench.row import Row, spread
 from bench.stack import as_a_users
 from restore import scratch
 from tests.conftest import LABEL, build, remove_labelled, remove_what_dead_runs_left, run_docker, started_at
-from tests.database.conftest import Database, roles_document
 from tests.e2e.probed import overlay
 from tests.e2e.site import Site, new_site
 from tests.restore.depot import LOADER, PASSWORD, Depot, Job
@@ -68,19 +67,13 @@ def rows(
 @contextmanager
 def stored(folder: Path, run_id: str) -> Iterator[Depot]:
     """Run a database and the loader beside it, as the tests of restores do."""
-    database = Database(run_docker, build("database"), run_id, folder)
-    network = f"{database.name}-network"
-    run_docker("network", "create", "--internal", "--label", database.label, network)
-    database.create("--network", network, "--network-alias", "database", "--memory", "3g")
-    database.wait_for("ready to accept connections", seconds=300)
-    database.roles(roles_document(restore_loader=PASSWORD))
-    depot = Depot(run_docker, build("backup"), database, network, folder)
-    depot.start()
-    try:
-        yield depot
-    finally:
-        depot.stop()
-        database.remove()
+    with server.running(folder, run_id, restore_loader=PASSWORD) as (database, network):
+        depot = Depot(run_docker, build("backup"), database, network, folder)
+        depot.start()
+        try:
+            yield depot
+        finally:
+            depot.stop()
 
 
 def speed(depot: Depot, megabytes: int, turns: int) -> Row:
