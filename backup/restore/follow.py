@@ -26,7 +26,7 @@ WORDS = {
     "fence": "shutting the live database",
     "swap": "exchanging the two databases' names",
     "open": "opening the new database",
-    "upgrade": "running the migrations",
+    "upgrade": "bringing the schema up to the release",
     "start": "starting the site",
     "file": "writing the receipt",
     "halt": "going back: stopping the site",
