@@ -25,7 +25,8 @@ ROLLOUT_SECONDS = 180
 # What a person types has to wait where one thing needs another: a job that starts too early has failed.
 STAGES: tuple[tuple[str, ...], ...] = (
     ("Namespace",),
-    ("ServiceAccount", "NetworkPolicy", "Secret", "ConfigMap", "PersistentVolumeClaim", "Service", "StatefulSet"),
+    ("ServiceAccount", "Role", "RoleBinding", "NetworkPolicy", "Secret", "ConfigMap", "PersistentVolumeClaim"),
+    ("Service", "StatefulSet"),
     ("Job/database-roles",),
     ("Job/migrate",),
     ("Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler"),
