@@ -27,6 +27,7 @@ from scaffold.settings import Settings, load
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
+from tests.app.prometheus import programs
 from tests.app.runner import Runner
 from tests.conftest import ROOT
 
@@ -333,14 +334,17 @@ class Web:
         """The process number, on this host, of the container's first process."""
         return int(self.docker("inspect", "-f", "{{.State.Pid}}", self.name))
 
-    def ask(self, path: str, method: str = "GET", timeout: float = 10, **headers: str) -> Answer:
+    def ask(
+        self, path: str, method: str = "GET", timeout: float = 10, body: str | None = None, **headers: str
+    ) -> Answer:
         """Ask over a connection of its own; header names are written with underscores."""
         connection = http.client.HTTPConnection(self.address, 8000, timeout=timeout)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
-            connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+            connection.request(method, path, body, named)
             response = connection.getresponse()
-            body = response.read().decode()
-            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+            text = response.read().decode()
+            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
         finally:
             connection.close()
 
@@ -516,3 +520,9 @@ def web(image: Image, ready: Urls) -> Web:
     web = image.web(ready)
     wait_until(lambda: web.status("/readyz") == 200, "/readyz")
     return web
+
+
+@pytest.fixture(scope="session")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with Prometheus' programs."""
+    return programs(tmp_path_factory.mktemp("prometheus"))
