@@ -25,12 +25,12 @@ def beside(folder: Path, program: str, seconds: float = 60) -> Beside:
     return Beside([ONE, TWO], command, lambda _: seconds, os.environ, folder, folder)
 
 
-def test_they_run_in_their_order_at_the_lowest_priority_and_their_words_are_kept(tmp_path: Path) -> None:
+def test_they_run_in_their_order_at_a_lower_priority_and_their_words_are_kept(tmp_path: Path) -> None:
     program = "import os, sys; print(sys.argv[1], os.nice(0)); open('order', 'a').write(sys.argv[1]); sys.exit(3)"
     with beside(tmp_path, program) as running:
         pass
     assert running.codes == {"one": 3, "two": 3}
-    assert (running.words(ONE), running.words(TWO)) == ("one 19\n", "two 19\n")
+    assert (running.words(ONE), running.words(TWO)) == ("one 5\n", "two 5\n")
     assert (tmp_path / "order").read_text() == "onetwo"
     assert set(running.seconds) == {"one", "two"}
 
