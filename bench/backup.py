@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
-import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench import resident, server
+from bench import place, resident, server
 from bench.row import Row, spread
 from bench.stack import as_a_users
 from prober import work
@@ -21,7 +18,7 @@ from prober.load import Load
 from prober.tally import Tally
 from prober.target import Target
 from tests.backup.conftest import PASSWORD, Desk, Stage
-from tests.conftest import LABEL, build, remove_labelled, remove_what_dead_runs_left, run_docker, started_at
+from tests.conftest import run_docker
 from tests.e2e.probed import overlay
 from tests.e2e.site import new_site
 
@@ -38,27 +35,17 @@ INSERT INTO wide SELECT 1, decode(string_agg(md5(i::text), ''), 'hex') FROM gene
 
 def rows(megabytes: int = MEGABYTES, turns: int = TURNS, rest_seconds: float = REST_SECONDS) -> list[Row]:
     """Measure the four."""
-    run_id = f"{os.getpid()}-{started_at(os.getpid())}"
-    remove_what_dead_runs_left()
-    remove_what_dead_runs_left("scaffold.stack", "e2e-")
-    with tempfile.TemporaryDirectory(prefix="scaffold-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        stack = f"e2e-{run_id}-backup"
-        try:
-            with staged(folder, run_id) as stage:
-                stage.make_database("shop", "")
-                fill(stage.database.name, "shop", shop(megabytes))
-                stage.make_database("wide", f"\\set pieces {LARGEST_ROW // 16}\n{WIDE}")
-                found = [
-                    *beside(Bench(stage, "shop"), turns),
-                    memory_of(Bench(stage, "shop"), megabytes, 8 << 10),
-                    memory_of(Bench(stage, "wide"), 64, LARGEST_ROW),
-                ]
-            return [*found, *visitors(folder, stack, megabytes, rest_seconds)]
-        finally:
-            remove_labelled(f"{LABEL}={run_id}")
-            remove_labelled(f"scaffold.stack={stack}")
+    with place.own("backup") as own:
+        with server.beside(Stage, own.folder, own.run_id, backup_ro=PASSWORD) as stage:
+            stage.make_database("shop", "")
+            fill(stage.database.name, "shop", shop(megabytes))
+            stage.make_database("wide", f"\\set pieces {LARGEST_ROW // 16}\n{WIDE}")
+            found = [
+                *beside(Bench(stage, "shop"), turns),
+                memory_of(Bench(stage, "shop"), megabytes, 8 << 10),
+                memory_of(Bench(stage, "wide"), 64, LARGEST_ROW),
+            ]
+        return [*found, *visitors(own.folder, own.stack, megabytes, rest_seconds)]
 
 
 def shop(megabytes: int) -> str:
@@ -72,18 +59,6 @@ def fill(container: str, database: str, statements: str) -> None:
     done = subprocess.run(command, input=statements, capture_output=True, text=True, timeout=SECONDS, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
-
-
-@contextmanager
-def staged(folder: Path, run_id: str) -> Iterator[Stage]:
-    """Run a database and the container that makes backups of it, as the tests of backups do."""
-    with server.running(folder, run_id, backup_ro=PASSWORD) as (database, network):
-        stage = Stage(run_docker, build("backup"), database, network, folder)
-        stage.start()
-        try:
-            yield stage
-        finally:
-            run_docker("rm", "-fv", stage.name, check=False)
 
 
 class Bench:

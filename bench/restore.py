@@ -7,23 +7,21 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "backup"))
 
-from bench import processor, resident, server
+from bench import place, processor, resident, server
 from bench.asked import Asked, asking
 from bench.backup import LARGEST_ROW, SECONDS, WIDE, escaped, fill, shop
 from bench.row import Row, spread
 from bench.stack import as_a_users
 from restore import scratch
-from tests.conftest import LABEL, build, remove_labelled, remove_what_dead_runs_left, run_docker, started_at
+from tests.conftest import run_docker
 from tests.e2e.probed import overlay
 from tests.e2e.site import Site, new_site
 from tests.restore.depot import LOADER, PASSWORD, Depot, Job
@@ -43,37 +41,15 @@ def rows(
     large: int = LARGE, small: int = SMALL, turns: int = TURNS, idle_seconds: float = IDLE_SECONDS
 ) -> Iterator[Row]:
     """Measure all of it."""
-    run_id = f"{os.getpid()}-{started_at(os.getpid())}"
-    remove_what_dead_runs_left()
-    remove_what_dead_runs_left("scaffold.stack", "e2e-")
-    stack = f"e2e-{run_id}-restore"
-    with tempfile.TemporaryDirectory(prefix="scaffold-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        try:
-            with stored(folder, run_id) as depot:
-                depot.run("CREATE DATABASE shop OWNER owner TEMPLATE template0")
-                fill(depot.database.name, "shop", shop(large))
-                depot.run("CREATE DATABASE wide OWNER owner TEMPLATE template0")
-                fill(depot.database.name, "wide", f"\\set pieces {LARGEST_ROW // 16}\n{WIDE}")
-                yield speed(depot, large, turns)
-                yield from memory(depot, large)
-            yield from downtime(folder, stack, (large, small), turns, idle_seconds)
-        finally:
-            remove_labelled(f"{LABEL}={run_id}")
-            remove_labelled(f"scaffold.stack={stack}")
-
-
-@contextmanager
-def stored(folder: Path, run_id: str) -> Iterator[Depot]:
-    """Run a database and the loader beside it, as the tests of restores do."""
-    with server.running(folder, run_id, restore_loader=PASSWORD) as (database, network):
-        depot = Depot(run_docker, build("backup"), database, network, folder)
-        depot.start()
-        try:
-            yield depot
-        finally:
-            depot.stop()
+    with place.own("restore") as own:
+        with server.beside(Depot, own.folder, own.run_id, restore_loader=PASSWORD) as depot:
+            depot.run("CREATE DATABASE shop OWNER owner TEMPLATE template0")
+            fill(depot.database.name, "shop", shop(large))
+            depot.run("CREATE DATABASE wide OWNER owner TEMPLATE template0")
+            fill(depot.database.name, "wide", f"\\set pieces {LARGEST_ROW // 16}\n{WIDE}")
+            yield speed(depot, large, turns)
+            yield from memory(depot, large)
+        yield from downtime(own.folder, own.stack, (large, small), turns, idle_seconds)
 
 
 def speed(depot: Depot, megabytes: int, turns: int) -> Row:

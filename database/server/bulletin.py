@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from server import repository
+from server import repository, volume
 
 NAME = "archive.json"
 MOST_GAPS = 100
@@ -31,9 +31,5 @@ def render(trouble: str, gaps: Sequence[tuple[int, int, int]] | None) -> str:
 
 def write(folder: Path, trouble: str, gaps: Sequence[tuple[int, int, int]] | None = None) -> None:
     """Write it into the server's data directory; what cannot be written is old, and so counts as unknown."""
-    path = folder / NAME
     with contextlib.suppress(OSError):
-        new = path.with_suffix(".new")
-        new.write_text(render(trouble, gaps), encoding="ascii")
-        # Not for the ages: after a crash the next one is there in a minute.
-        new.replace(path)
+        volume.post(folder / NAME, render(trouble, gaps))

@@ -110,6 +110,13 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def post(path: Path, text: str) -> None:
+    """Write a file that is found whole or not at all, and soon written anew: nothing waits for the disk."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="ascii")
+    new.replace(path)
+
+
 def write(path: Path, text: str) -> None:
     """Write a file that is found whole or not at all; one that has this text already is left alone."""
     with contextlib.suppress(FileNotFoundError):

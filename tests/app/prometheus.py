@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.e2e.site import free_port
 
 SECONDS = 60
 
@@ -50,9 +51,7 @@ class Server:
         }
         # JSON is YAML too.
         (folder / "prometheus.yml").write_text(json.dumps(document))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.said = folder / "said"
         self.command = [
             str(programs / "prometheus"), f"--config.file={folder / 'prometheus.yml'}",

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from urllib.parse import urlencode
 
 from tests.app.conftest import Image, Postgres, Web, wait_until
 from tests.app.prometheus import SECONDS, Server
 from tests.conftest import ROOT
+from tests.login.caller import TOKEN as TOKEN_OF_FORM
 
 TOKEN = "a-token-for-whoever-watches-0123456789abcdef"
 RULES = ROOT / "app" / "alerts" / "login.yml"
 FORM = "/auth/login/password"
-CSRF = re.compile('name="csrf_token" value="([^"]+)"')
 FAILED = 'sum(scaffold:auth_events%7Bevent="authn_login_fail"%7D)'
 
 
 def try_a_password(web: Web) -> int:
     """Send the form with a wrong password, as a browser does, and return the answer's status."""
     form = web.ask(FORM)
-    token = CSRF.search(form.body)
+    token = TOKEN_OF_FORM.search(form.body)
     assert token, form.body
     cookie = form.headers["set-cookie"].partition(";")[0]
     fields = {"csrf_token": token[1], "email": "ada@example.org", "password": "not the one"}

@@ -104,6 +104,10 @@ class Stage:
             "-v", f"{self.root}/files:/run/files:ro", self.image, "sleep", "infinity",
         )  # fmt: skip
 
+    def stop(self) -> None:
+        """Take the container away."""
+        self.docker("rm", "-fv", self.name, check=False)
+
     def url(self, database: str, user: str = "backup_ro", password: str = PASSWORD) -> str:
         """The URL of a database as SQLAlchemy has it."""
         return f"postgresql+psycopg://{user}:{quote(password, safe='')}@database:5432/{quote(database, safe='')}"
@@ -215,7 +219,7 @@ def stage(
     )
     ours.start()
     yield ours
-    docker("rm", "-fv", ours.name, check=False)
+    ours.stop()
     database.remove()
 
 

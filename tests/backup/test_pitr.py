@@ -312,6 +312,6 @@ def test_a_segment_that_is_lost_ends_in_a_web_hook(
         output, (hook,) = service.run(until, 1)
         assert (hook["event"], "archive" in hook["error"]) == ("archive-failing", True), output
     finally:
-        docker("rm", "-fv", stage.name, check=False)
+        stage.stop()
         database.remove()
         docker("network", "rm", network, check=False)
