@@ -9,14 +9,12 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import place, resident, server
+from bench import elsewhere, place, resident, server
 from bench.row import Row, spread
 from bench.stack import as_a_users
 from prober import work
-from prober.background import Background
 from prober.load import Load
 from prober.tally import Tally
-from prober.target import Target
 from tests.backup.conftest import PASSWORD, Desk, Stage
 from tests.conftest import run_docker
 from tests.e2e.probed import overlay
@@ -152,9 +150,11 @@ def visitors(folder: Path, stack: str, megabytes: int, rest_seconds: float) -> l
     (folder / "site").mkdir()
     site = as_a_users(new_site(folder / "site", stack, {"backupSchedule": "0 0 29 2 *"}, overlay))
     site.up()
-    (database,), (service,) = site.containers("database", running=True), site.containers("db-backup", running=True)
+    database, service, gateway = (
+        site.containers(name, running=True)[0] for name in ("database", "db-backup", "gateway")
+    )
     fill(database, "scaffold", f"SET ROLE owner;\n{shop(megabytes)}RESET ROLE; CHECKPOINT;")
-    with Background(Load(Target.of(site.url), works("backup"))) as running:
+    with elsewhere.Visitors(Load(elsewhere.door(gateway, site.url), works("backup"))) as running:
         running.wait_for_answers(10 * RATE)
         running.cut()
         running.wait_for_answers(round(RATE * rest_seconds), seconds=60 + 2 * rest_seconds)

@@ -9,15 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
-from urllib.parse import urlsplit
 
-from bench import weight
+from bench import elsewhere, weight
 from bench.row import Row, spread
 from bench.stack import serving
 from prober import work
-from prober.background import Background
 from prober.load import Load
-from prober.target import Target
 from tests.app.saml.idp import SITE
 from tests.conftest import run_docker
 from tests.e2e.site import Site
@@ -75,9 +72,9 @@ def open_a_door(site: Site) -> None:
 
 def tail(site: Site) -> float:
     """Return the 99th percentile of some pages, in seconds, of which one asks the database."""
-    target = Target("127.0.0.1", site.port, urlsplit(SITE).netloc)
+    (gateway,) = site.containers("gateway", running=True)
     pages = [work.get(path, PAGES / 2) for path in ("/", "/auth/login")]
-    with Background(Load(target, pages), MOST_SECONDS) as running:
+    with elsewhere.Visitors(Load(elsewhere.door(gateway, SITE), pages), MOST_SECONDS) as running:
         time.sleep(SETTLING_SECONDS)
         running.lap()
         time.sleep(SECONDS)

@@ -11,15 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import weight
+from bench import elsewhere, weight
 from bench.compose import Compose, Images
 from bench.row import Row, spread
 from bench.stack import as_a_users
 from prober import work
-from prober.background import Background
 from prober.load import Load
 from prober.tally import Tally
-from prober.target import Target
 from tests.conftest import remove_labelled, remove_what_dead_runs_left, run_docker, started_at
 from tests.e2e.probed import change, overlay
 from tests.e2e.site import Site, new_site
@@ -56,6 +54,7 @@ class Contender:
     folder: Path
     release: Callable[[], object]
     label: str
+    gateway: str
     seconds: list[float] = field(default_factory=list)
     tail: Tail = field(default_factory=Tail)
     weighed: Tail = field(default_factory=Tail)
@@ -98,14 +97,18 @@ def rows(requests: int = REQUESTS, rest_seconds: float = REST_SECONDS) -> list[R
             (folder / "ours").mkdir()
             site = as_a_users(new_site(folder / "ours", stack, alter=overlay))
             site.up()
-            contenders = [Contender("this project", site.url, site.folder, site.up, f"scaffold.stack={stack}")]
+            label = f"scaffold.stack={stack}"
+            (gateway,) = site.containers("gateway", running=True)
+            contenders = [Contender("this project", site.url, site.folder, site.up, label, gateway)]
             for method in ("up", "rollout"):
                 project = Compose(folder / method, f"bench{os.getpid()}{method}", run_id, images_of(site))
                 projects.append(project)
                 project.prepare(site.folder / "app")
                 project.up()
                 label = f"com.docker.compose.project={project.name}"
-                contenders.append(Contender(method, project.url, project.folder, getattr(project, method), label))
+                (gateway,) = project.containers("nginx")
+                release = getattr(project, method)
+                contenders.append(Contender(method, project.url, project.folder, release, label, gateway))
             take_turns(contenders, requests, rest_seconds)
         finally:
             for project in projects:
@@ -158,8 +161,8 @@ def measure(contender: Contender, rest_seconds: float) -> tuple[Tally, Tally]:
 
     What a release is measured by begins with its command and ends when that is over and the new one answers.
     """
-    load = Load(Target.of(contender.url), works(contender.name))
-    with Background(load) as running:
+    load = Load(elsewhere.door(contender.gateway, contender.url), works(contender.name))
+    with elsewhere.Visitors(load) as running:
         running.wait_for_answers(RATE)
         warming = running.cut()
         running.wait_for_answers(max(1, round(RATE * rest_seconds)), seconds=60 + rest_seconds)

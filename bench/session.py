@@ -38,8 +38,9 @@ def rows() -> list[Row]:
             assert client.get("/who").text == ("Ada" if client is ada else "nobody")
         with_session, without, queries = [], [], 0
         for _ in range(TURNS):
-            without.append(median_ms(nobody, "/plain"))
-            with_session.append(median_ms(ada, "/who"))
+            one, other = medians_ms((nobody, "/plain"), (ada, "/who"))
+            without.append(one)
+            with_session.append(other)
         queries = count(app, ada, "/who") - count(app, nobody, "/plain")
     added = [one - other for one, other in zip(with_session, without, strict=True)]
     how = (
@@ -102,14 +103,15 @@ def add_pages(app: Flask) -> None:
         return "plain"
 
 
-def median_ms(client: FlaskClient, path: str) -> float:
-    """Return the median time of a request, in ms."""
-    taken = []
+def medians_ms(*pages: tuple[FlaskClient, str]) -> list[float]:
+    """Return the median time of a request for each page, in ms; in turn, so that all see the same machine."""
+    taken: list[list[float]] = [[] for _ in pages]
     for _ in range(REQUESTS):
-        began = time.perf_counter()
-        client.get(path)
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken) * 1000
+        for (client, path), times in zip(pages, taken, strict=True):
+            began = time.perf_counter()
+            client.get(path)
+            times.append(time.perf_counter() - began)
+    return [statistics.median(times) * 1000 for times in taken]
 
 
 def count(app: Flask, client: FlaskClient, path: str) -> int:

@@ -1,34 +1,36 @@
-"""Argon2id, which is slow on purpose: in two threads of their own, which give way to whoever serves pages."""
+"""Argon2id, which is slow on purpose: in a process of its own, which gives way to whoever serves pages."""
 
 from __future__ import annotations
 
-import contextlib
-import os
+import json
+import select
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from argon2 import PasswordHasher
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 MEMORY_KIB, PASSES, LANES = 46 * 1024, 1, 1
-# As many as a worker's memory has room for.
-AT_ONCE = 2
-# One more may wait: whoever waits holds one of the threads that serve pages.
-WAITING = 1
+# One is worked at and one more may wait: whoever waits holds one of the threads that serve pages.
+PLACES = 2
 PATIENCE = 5.0
-# After a hash, its thread rests so many times as long as it had a processor: guessing never gets all of one.
-REST = 2.0
-# Whoever serves pages goes first, but not so much that a busy machine would sign nobody in.
-NICE = 10
+# After a hash the process rests so many times as long as it had a processor: guessing never gets all of one.
+REST = 4.0
+# It has hung when it does not answer within this, on however slow a machine.
+LONGEST = 20.0
+# Then it ends by itself, and gives back the memory that it keeps.
+IDLE_SECONDS = 60.0
+# The memory is kept from hash to hash, in large pages: a hash costs three fifths of what it does in fresh ones.
+KEPT = 256 << 20
+TUNABLES = f"glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold={KEPT}:glibc.malloc.trim_threshold={KEPT}"
 
 # What is compared with where there is no account, so that this takes as long.
 NOBODY = "$argon2id$v=19$m=47104,t=1,p=1$Ohv5+i5VC0Fk++yUCMCvNg$YstXkyKcIz+1qv8ZDjesw06KZCf7m4XZw0nMolAQtUY"
-
-Found = TypeVar("Found")
 
 
 class Busy(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -39,9 +41,11 @@ class Hashing:
     """Gives places for hashing; whoever finds all taken is told to come again, and does not wait in a line."""
 
     def __init__(self) -> None:
-        self.places = threading.BoundedSemaphore(AT_ONCE + WAITING)
-        self.pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="argon2", initializer=give_way)
-        self.rested = threading.local()
+        self.places = threading.BoundedSemaphore(PLACES)
+        self.asking = ThreadPoolExecutor(1, thread_name_prefix="argon2")
+        self.process: subprocess.Popen[str] | None = None
+        self.finish: Callable[[], object] = lambda: None
+        self.rested = 0.0
 
     @contextmanager
     def place(self) -> Iterator[Place]:
@@ -53,24 +57,38 @@ class Hashing:
         finally:
             self.places.release()
 
-    def run(self, work: Callable[[], Found]) -> Found:
-        """Return what the work returns; raise `Busy` when it was not done in time."""
-        future = self.pool.submit(self._paced, work)
+    def ask(self, kept: str | None, password: str) -> Mapping[str, Any]:
+        """Return the process's answer; raise `Busy` when it did not come in time."""
+        question = {"kept": kept, "password": password, "memory": MEMORY_KIB, "passes": PASSES, "lanes": LANES}
+        future = self.asking.submit(self._paced, json.dumps(question))
         try:
             return future.result(PATIENCE)
         except TimeoutError:
             future.cancel()
             raise Busy from None
 
-    def _paced(self, work: Callable[[], Found]) -> Found:
-        pause = getattr(self.rested, "until", 0.0) - time.monotonic()
+    def _paced(self, question: str) -> Mapping[str, Any]:
+        pause = self.rested - time.monotonic()
         if pause > 0:
             time.sleep(pause)
-        began = time.thread_time()
-        try:
-            return work()
-        finally:
-            self.rested.until = time.monotonic() + REST * (time.thread_time() - began)
+        answer = exchange(self.running(), question)
+        if answer is None:
+            # It was killed, or nobody had asked for a while; or it hangs, and then the next one will not.
+            self.finish()
+            answer = exchange(self.running(), question)
+        if answer is None:
+            self.finish()
+            raise Busy
+        self.rested = time.monotonic() + REST * float(answer["seconds"])
+        return answer
+
+    def running(self) -> subprocess.Popen[str]:
+        """Return the process, started if there is none."""
+        if self.process is None or self.process.poll() is not None:
+            self.finish()
+            self.process = start()
+            self.finish = weakref.finalize(self, end, self.process)
+        return self.process
 
 
 class Place:
@@ -81,37 +99,52 @@ class Place:
 
     def hash(self, password: str) -> str:
         """Return what is kept of a password; raise `Busy`."""
-        return self.hashing.run(lambda: hasher().hash(password))
+        return str(self.hashing.ask(None, password)["hash"])
 
     def verify(self, kept: str | None, password: str) -> bool:
         """Tell whether a password is the one that was kept; None takes as long and is never it; raise `Busy`."""
-        same = self.hashing.run(lambda: is_same(kept or NOBODY, password))
+        same = bool(self.hashing.ask(kept or NOBODY, password)["same"])
         return same and kept is not None
 
 
-def give_way() -> None:
-    """Make this thread give way; where the system knows no such thing for a thread it stays as it is."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+def start() -> subprocess.Popen[str]:
+    """Start the process; it is handed nothing of this one's environment."""
+    program = Path(__file__).with_name("hasher.py")
+    return subprocess.Popen(
+        [sys.executable, "-I", "-B", program, str(IDLE_SECONDS)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"LANG": "C.UTF-8", "GLIBC_TUNABLES": TUNABLES},
+        encoding="utf-8",
+    )
 
 
-def hasher() -> PasswordHasher:
-    """Return Argon2id with the parameters of today."""
-    from argon2 import PasswordHasher
-
-    return PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
-
-
-def is_same(kept: str, password: str) -> bool:
-    """Compare a password with what was kept of it."""
-    from argon2.exceptions import InvalidHashError, VerificationError
-
+def exchange(process: subprocess.Popen[str], question: str) -> Mapping[str, Any] | None:
+    """Return the answer to a question; None from a process that was killed or has hung."""
+    if process.stdin is None or process.stdout is None:
+        return None
     try:
-        return hasher().verify(kept, password)
-    except (VerificationError, InvalidHashError):
-        return False
+        process.stdin.write(question + "\n")
+        process.stdin.flush()
+    except OSError:
+        return None
+    if not select.select([process.stdout], [], [], LONGEST)[0]:
+        return None
+    line = process.stdout.readline()
+    answer: Mapping[str, Any] | None = json.loads(line) if line.endswith("\n") else None
+    return answer
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End the process and leave nothing of it."""
+    process.kill()
+    with suppress(OSError):
+        process.communicate()
 
 
 def is_outdated(kept: str) -> bool:
     """Tell whether what was kept was made with other parameters than today's."""
-    return hasher().check_needs_rehash(kept)
+    from argon2 import PasswordHasher
+
+    today = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
+    return today.check_needs_rehash(kept)

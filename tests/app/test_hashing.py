@@ -1,25 +1,30 @@
-"""Argon2id in threads of its own: with the parameters that were chosen, and never more than its share."""
+"""Argon2id in a process of its own: with the parameters that were chosen, and never more than its share."""
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from scaffold import hashing
-from scaffold.hashing import AT_ONCE, NOBODY, WAITING, Busy, Hashing
+from scaffold.hashing import NOBODY, PLACES, Busy, Hashing
+
+from tests.conftest import started_at
 
 
 def test_what_is_kept_is_argon2id_with_todays_parameters_and_other_each_time() -> None:
     ours = Hashing()
     with ours.place() as place:
-        first, second = place.hash("violet tractors"), place.hash("violet tractors")
+        first, second = place.hash("violet tractors ✓\n"), place.hash("violet tractors ✓\n")
         assert first != second
         assert first.startswith("$argon2id$v=19$m=47104,t=1,p=1$")
-        assert place.verify(first, "violet tractors")
-        assert not place.verify(first, "Violet tractors")
-        assert not place.verify("nonsense", "violet tractors")
+        assert place.verify(first, "violet tractors ✓\n")
+        assert not place.verify(first, "Violet tractors ✓\n")
+        assert not place.verify("nonsense", "violet tractors ✓\n")
 
 
 def test_what_nobodys_password_is_compared_with_costs_the_same() -> None:
@@ -37,7 +42,7 @@ def test_whoever_finds_all_places_taken_is_told_so_at_once() -> None:
             inside.release()
             leave.wait(20)
 
-    threads = [threading.Thread(target=stay) for _ in range(AT_ONCE + WAITING)]
+    threads = [threading.Thread(target=stay) for _ in range(PLACES)]
     for thread in threads:
         thread.start()
     for _ in threads:
@@ -55,16 +60,76 @@ def test_whoever_finds_all_places_taken_is_told_so_at_once() -> None:
 
 def test_hashing_one_after_the_other_leaves_most_of_a_processor_to_others() -> None:
     ours = Hashing()
-    ours.pool = ThreadPoolExecutor(1)
-    used: list[float] = []
-
-    def work() -> None:
-        began = time.thread_time()
-        hashing.hasher().hash("x")
-        used.append(time.thread_time() - began)
-
     began = time.monotonic()
-    for _ in range(6):
-        ours.run(work)
+    used = [float(ours.ask(None, "x")["seconds"]) for _ in range(6)]
     elapsed = time.monotonic() - began
+    assert min(used) > 0
     assert sum(used[:-1]) * (1 + hashing.REST) <= elapsed * 1.1
+
+
+def test_the_process_gives_way_and_knows_nothing_of_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "a very secret key")
+    ours = Hashing()
+    ours.ask(None, "violet tractors")
+    assert ours.process is not None
+    process = Path(f"/proc/{ours.process.pid}")
+    nice = int((process / "stat").read_text().rpartition(")")[2].split()[16])
+    assert nice > 0
+    for told in ("environ", "cmdline"):
+        words = (process / told).read_bytes()
+        assert b"a very secret key" not in words
+        assert b"violet" not in words
+
+
+def test_a_process_that_was_killed_is_replaced_and_costs_no_try() -> None:
+    ours = Hashing()
+    with ours.place() as place:
+        kept = place.hash("violet tractors")
+        for _ in range(2):
+            assert ours.process is not None
+            ours.process.kill()
+            assert place.verify(kept, "violet tractors")
+
+
+def test_a_process_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = Hashing()
+    with ours.place() as place:
+        kept = place.hash("violet tractors")
+        hanging = ours.process
+        assert hanging is not None
+        os.kill(hanging.pid, signal.SIGSTOP)
+        monkeypatch.setattr(hashing, "LONGEST", 2.0)
+        assert place.verify(kept, "violet tractors")
+        assert ours.process is not hanging
+        assert started_at(hanging.pid) is None
+
+
+def test_a_process_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "LONGEST", 0.0)
+    ours = Hashing()
+    with ours.place() as place, pytest.raises(Busy):
+        place.hash("violet tractors")
+    monkeypatch.undo()
+    with ours.place() as place:
+        assert place.hash("violet tractors")
+
+
+def test_the_process_ends_by_itself_when_nobody_asks_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "IDLE_SECONDS", 0.2)
+    ours = Hashing()
+    with ours.place() as place:
+        kept = place.hash("violet tractors")
+        assert ours.process is not None
+        assert ours.process.wait(10) == 0
+        assert place.verify(kept, "violet tractors")
+
+
+def test_the_process_ends_with_whoever_asked() -> None:
+    ours = Hashing()
+    ours.ask(None, "x")
+    assert ours.process is not None
+    pid = ours.process.pid
+    assert started_at(pid) is not None
+    del ours
+    gc.collect()
+    assert started_at(pid) is None
