@@ -20,7 +20,7 @@ MEMORY_KIB, PASSES, LANES = 46 * 1024, 1, 1
 PLACES = 2
 PATIENCE = 5.0
 # After a hash the process rests so many times as long as it had a processor: guessing never gets all of one.
-REST = 4.0
+REST = 8.0
 # It has hung when it does not answer within this, on however slow a machine.
 LONGEST = 20.0
 # Then it ends by itself, and gives back the memory that it keeps.
@@ -46,6 +46,11 @@ class Hashing:
         self.process: subprocess.Popen[str] | None = None
         self.finish: Callable[[], object] = lambda: None
         self.rested = 0.0
+
+    def look(self) -> None:
+        """Raise `Busy` when no place is free; without taking one, as a flood is to cost little."""
+        with self.place():
+            pass
 
     @contextmanager
     def place(self) -> Iterator[Place]:

@@ -64,6 +64,8 @@ def hashing_place(*asked: tuple[throttle.Policy, tuple[str, ...]]) -> Iterator[h
     It is taken before the try is counted: one that is not looked at must count for nothing, neither for nor against.
     """
     try:
+        # What costs nothing comes first: most of a flood gets no further.
+        passwords.hashing().look()
         throttle.listen(*asked)
         with passwords.hashing().place() as place:
             yield place
