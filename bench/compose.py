@@ -10,8 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import LABEL, run_docker
-from tests.e2e.site import free_port
+from tests.conftest import LABEL, free_port, run_docker
 
 SECONDS = 600
 PASSWORD = "b3nch"  # noqa: S105 - of a database that lives for minutes and is reached by nobody else

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from bench import empty_daemon
 from bench.row import Row
-from tests.conftest import ROOT
-from tests.e2e.site import free_port
+from tests.conftest import ROOT, free_port
 
 SECONDS = 3600
 NOT_INHERITED = re.compile(r"(SCAFFOLD_|PULUMI_|XDG_|GO[A-Z]+CACHE|MAKE|MFLAGS|VIRTUAL_ENV|ARGS$|STACK$|CI$)")

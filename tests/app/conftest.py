@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ from sqlalchemy.engine import make_url
 
 from tests.app.prometheus import programs
 from tests.app.runner import Runner
-from tests.conftest import ROOT
+from tests.conftest import ROOT, until
 
 Docker = Callable[..., str]
 (HEAD,) = schema.heads()
@@ -42,15 +41,6 @@ HARDENED = (
 VERSIONS = "/app/migrations/versions"
 # The environment that the image gives to what runs in it.
 PLAIN = {"PATH": "/app/venv/bin:/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": "/app", "LANG": "C.UTF-8"}
-
-
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
-    """Return the condition's value as soon as it is true; fail when it does not become so in time."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture
@@ -216,7 +206,7 @@ def start_postgres(docker: Docker, image: str, run_id: str, network: str) -> Pos
         "--stop-timeout", "20", "-v", "/var/lib/postgresql", "-v", "/run/postgresql", image,
     )  # fmt: skip
     server = Postgres(docker, name, network)
-    wait_until(server.answers, "PostgreSQL", 60)
+    until(server.answers, "PostgreSQL", 60)
     server.make_roles()
     return server
 
@@ -424,7 +414,7 @@ class Image:
             "SQLALCHEMY_DATABASE_URI_FILE": "/run/files/database-url",
         }
         web = Web(self.docker, self.start(files=given, options=options, **{**known, **env}))
-        wait_until(lambda: web.status("/healthz") == 200, "/healthz")
+        until(lambda: web.status("/healthz") == 200, "/healthz")
         return web
 
     def with_migrations(self, sources: Mapping[str, str]) -> Image:
@@ -518,7 +508,7 @@ def ready(image: Image, postgres: Postgres) -> Urls:
 def web(image: Image, ready: Urls) -> Web:
     """The app as in production, with its database ready; tests must leave it as it is."""
     web = image.web(ready)
-    wait_until(lambda: web.status("/readyz") == 200, "/readyz")
+    until(lambda: web.status("/readyz") == 200, "/readyz")
     return web
 
 

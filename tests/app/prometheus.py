@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.site import free_port
+from tests.conftest import free_port
 
 SECONDS = 60
 

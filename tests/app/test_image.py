@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.conftest import PASSWORDS, SECRET_KEY, Docker, Image, Postgres, Urls, Web, wait_until
+from tests.app.conftest import PASSWORDS, SECRET_KEY, Docker, Image, Postgres, Urls, Web
+from tests.conftest import until
 
 PAGE = '<!doctype html><style>p{color:red}</style><p>Rendered <!--# echo var="request_id" --></p>'
 REFERENCE = "0123456789abcdef"
@@ -85,7 +86,7 @@ def test_what_gunicorn_refuses_is_answered_in_a_few_words_and_logged_as_nobodys(
     def refusals() -> list[dict[str, Any]]:
         return [found for found in web.lines()[before:] if found["event"].startswith("Invalid request")]
 
-    (said,) = wait_until(refusals, "the line about it")
+    (said,) = until(refusals, "the line about it")
     assert "request_id" not in said
     assert "token=" not in json.dumps(web.lines())
 
@@ -123,12 +124,12 @@ def test_while_the_database_is_away_people_get_the_page_at_once_and_then_the_app
     urls = own_postgres.database()
     image.upgrade(urls)
     web = image.web(urls, files={"maintenance.html": PAGE})
-    wait_until(lambda: web.status("/") == 200, "the first page")
+    until(lambda: web.status("/") == 200, "the first page")
 
     docker("stop", own_postgres.name, timeout=60)
-    wait_until(lambda: web.status("/") == 503, "the maintenance page")
+    until(lambda: web.status("/") == 503, "the maintenance page")
     answers = [web.ask("/", X_Request_ID=REFERENCE) for _ in range(10)]
-    wait_until(lambda: quickly(web), "an answer at once, from every worker")
+    until(lambda: quickly(web), "an answer at once, from every worker")
     assert {(answer.status, answer.body) for answer in answers} == {(503, PAGE.split("<!--#")[0] + REFERENCE + "</p>")}
     assert answers[0].headers["retry-after"] == "30"
     assert answers[0].headers["cache-control"] == "no-store"
@@ -144,8 +145,8 @@ def test_while_the_database_is_away_people_get_the_page_at_once_and_then_the_app
 
     docker("start", own_postgres.name)
     began = time.monotonic()
-    wait_until(own_postgres.answers, "PostgreSQL")
-    wait_until(lambda: all(web.status("/") == 200 for _ in range(5)), "the app again", 10)
+    until(own_postgres.answers, "PostgreSQL")
+    until(lambda: all(web.status("/") == 200 for _ in range(5)), "the app again", 10)
     assert {"database offline", "database back"} <= {line["event"] for line in web.lines()}
 
 
@@ -161,16 +162,16 @@ def test_a_database_that_hangs_is_noticed_by_every_worker(docker: Docker, image:
     urls = own_postgres.database()
     image.upgrade(urls)
     web = image.web(urls)
-    wait_until(lambda: web.status("/") == 200, "the first page")
+    until(lambda: web.status("/") == 200, "the first page")
     docker("pause", own_postgres.name)
     try:
         # Nobody asks meanwhile: what hangs is found by each worker's own look at the database.
-        wait_until(lambda: sum(line["event"] == "database offline" for line in web.lines()) == 2, "both workers", 15)
-        wait_until(lambda: quickly(web), "an answer at once, from every worker")
+        until(lambda: sum(line["event"] == "database offline" for line in web.lines()) == 2, "both workers", 15)
+        until(lambda: quickly(web), "an answer at once, from every worker")
         assert web.ask("/healthz", timeout=1).status == 200
     finally:
         docker("unpause", own_postgres.name)
-    wait_until(lambda: all(web.status("/") == 200 for _ in range(5)), "the app again", 15)
+    until(lambda: all(web.status("/") == 200 for _ in range(5)), "the app again", 15)
 
 
 SLOW = """
@@ -195,7 +196,7 @@ def test_a_stop_finishes_what_is_in_flight(docker: Docker, image: Image, ready: 
         SECRET_KEY_FILE="/run/files/secret-key", SQLALCHEMY_DATABASE_URI_FILE="/run/files/database-url",
     )  # fmt: skip
     web = Web(docker, name)
-    wait_until(lambda: web.status("/healthz") == 200, "/healthz")
+    until(lambda: web.status("/healthz") == 200, "/healthz")
     connection = http.client.HTTPConnection(web.address, 8000, timeout=20)
     connection.request("POST", "/slow", body=b"x" * 1000)
     stopper = threading.Thread(target=docker, args=("stop", "-t", "30", name))
@@ -210,11 +211,11 @@ def test_a_stop_finishes_what_is_in_flight(docker: Docker, image: Image, ready: 
 
 def test_a_killed_app_is_back_with_a_real_answer_soon(docker: Docker, image: Image, ready: Urls) -> None:
     web = image.web(ready, options=("--restart", "unless-stopped"))
-    wait_until(lambda: web.status("/") == 200, "the first page")
+    until(lambda: web.status("/") == 200, "the first page")
     address, pid = web.address, web.pid
     os.kill(pid, signal.SIGKILL)
     began = time.monotonic()
-    wait_until(lambda: web.pid not in (0, pid) and web.address == address and web.status("/") == 200, "the app again")
+    until(lambda: web.pid not in (0, pid) and web.address == address and web.status("/") == 200, "the app again")
     # 1.2 s on an idle machine; this many where others work too.
     assert time.monotonic() - began < 6
 
@@ -222,9 +223,9 @@ def test_a_killed_app_is_back_with_a_real_answer_soon(docker: Docker, image: Ima
 def test_a_killed_worker_is_replaced_and_nobody_else_notices(docker: Docker, image: Image, ready: Urls) -> None:
     web = image.web(ready)
     # The first worker answers while the second is still being forked.
-    workers = wait_until(lambda: len(alive := children(web.pid)) == 2 and alive, "two workers")
+    workers = until(lambda: len(alive := children(web.pid)) == 2 and alive, "two workers")
     os.kill(workers[0], signal.SIGKILL)
-    wait_until(lambda: len(alive := children(web.pid)) == 2 and workers[0] not in alive, "a new worker")
+    until(lambda: len(alive := children(web.pid)) == 2 and workers[0] not in alive, "a new worker")
     assert web.status("/") == 200
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.conftest import HEAD, PASSWORDS, Image, Postgres, Urls, later, wait_until
+from tests.app.conftest import HEAD, PASSWORDS, Image, Postgres, Urls, later
+from tests.conftest import until
 
 LOCK = "SELECT pg_advisory_lock(1935892838, hashtext('{name}'))"
 
@@ -98,10 +99,10 @@ def test_an_address_belongs_to_one_local_account_whatever_its_case_and_to_many_p
 
 def test_of_two_upgrades_at_once_one_waits_and_says_for_whom(image: Image, postgres: Postgres, urls: Urls) -> None:
     with Session(postgres, "postgres", LOCK.format(name=urls.name)):
-        wait_until(lambda: held(postgres, urls) == "1", "the lock")
+        until(lambda: held(postgres, urls) == "1", "the lock")
         names = [image.flask(urls.owner, "db", "upgrade") for _ in range(2)]
         for name in names:
-            wait_until(partial(is_waiting, image, name), "an upgrade that waits")
+            until(partial(is_waiting, image, name), "an upgrade that waits")
     done = [image.finished(name) for name in names]
     assert [code for code, _ in done] == [0, 0]
     holders = [line["holder"] for _, lines in done for line in lines if line["event"] == "waiting for the lock"]
@@ -128,7 +129,7 @@ def test_an_upgrade_gives_up_on_the_lock_in_time_and_says_who_holds_it(
     image: Image, postgres: Postgres, urls: Urls
 ) -> None:
     with Session(postgres, "postgres", LOCK.format(name=urls.name)):
-        wait_until(lambda: held(postgres, urls) == "1", "the lock")
+        until(lambda: held(postgres, urls) == "1", "the lock")
         code, lines = image.run(urls.owner, "db", "upgrade", MIGRATION_LOCK_WAIT="1")
     assert code == 1
     assert "held the lock for 1 s: pid " in lines[-1]["event"]
@@ -140,7 +141,7 @@ def test_an_upgrade_does_not_queue_behind_a_locked_table(image: Image, postgres:
     image.upgrade(urls)
     with Session(postgres, urls.name, "BEGIN; LOCK TABLE users"):
         locked = "SELECT count(*) FROM pg_locks WHERE relation = 'users'::regclass AND granted"
-        wait_until(lambda: postgres.psql(urls.name, locked) != "0", "the table's lock")
+        until(lambda: postgres.psql(urls.name, locked) != "0", "the table's lock")
         bounds = {"MIGRATION_LOCK_TIMEOUT": "0.5", "MIGRATION_LOCK_ATTEMPTS": "2"}
         code, lines = image.run(urls.owner, "db", "downgrade", "base", **bounds)
     assert code == 1
@@ -174,7 +175,7 @@ def test_a_migration_that_waits_for_a_lock_holds_nobody_up_for_longer_and_is_tri
             urls.owner, "db", "upgrade", RELEASE="r8", MIGRATION_LOCK_TIMEOUT="1", MIGRATION_LOCK_ATTEMPTS="6"
         )
         again = "trying again after a pause"
-        wait_until(lambda: image.docker("logs", name).count(again) == 2, "two attempts that met the lock", 60)
+        until(lambda: image.docker("logs", name).count(again) == 2, "two attempts that met the lock", 60)
         report.execute("COMMIT")
     code, lines = image.finished(name)
     ended.set()
@@ -194,7 +195,7 @@ def test_who_waits_for_another_migration_is_told_its_release_and_who_started_it(
     image.upgrade(urls)
     slow = image.with_migrations({"9001": later("9001", HEAD, up="SELECT pg_sleep(60)")})
     first = slow.flask(urls.owner, "db", "upgrade", RELEASE="r8", RELEASE_BY="Ada Lovelace")
-    wait_until(lambda: held(postgres, urls) == "1", "the lock")
+    until(lambda: held(postgres, urls) == "1", "the lock")
     code, lines = image.run(urls.owner, "db", "upgrade", RELEASE="r9", MIGRATION_LOCK_WAIT="1")
     image.docker("kill", first)
     assert code == 1
@@ -229,7 +230,7 @@ def test_an_old_image_serves_on_later_compatible_schemas_and_says_so_when_it_can
     later_image.upgrade(urls, RELEASE="r8")
     assert later_image.run(urls.owner, "release", "served", RELEASE="r8")[0] == 0
     for web in (old, image.web(urls)):
-        wait_until(lambda web=web: web.status("/readyz") == 200, "readiness on a compatible schema")  # type: ignore[misc]
+        until(lambda web=web: web.status("/readyz") == 200, "readiness on a compatible schema")  # type: ignore[misc]
     code, lines = image.run(urls.owner, "db", "upgrade", RELEASE="r7")
     assert (code, lines[-1]["revision"]) == (0, ["9002"])
     newest = "SELECT release, outcome, schema_before, schema_after FROM releases ORDER BY id DESC LIMIT 1"

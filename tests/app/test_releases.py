@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.app.conftest import HEAD, PASSWORDS, Docker, Image, Postgres, Urls, later, wait_until
+from tests.app.conftest import HEAD, PASSWORDS, Docker, Image, Postgres, Urls, later
+from tests.conftest import until
 
 TOLD = {
     "RELEASE": "a1",
@@ -89,10 +90,10 @@ def test_a_killed_migration_leaves_an_open_row_that_the_next_one_closes(
     image.upgrade(urls, RELEASE="a1")
     name = image.with_migrations(SLOW).flask(urls.owner, "db", "upgrade", RELEASE="b2")
     sleeping = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{urls.name}' AND query LIKE '%pg_sleep%'"
-    wait_until(lambda: postgres.psql("postgres", sleeping) == "1", "the slow step")
+    until(lambda: postgres.psql("postgres", sleeping) == "1", "the slow step")
     docker("kill", name)
     assert ledger(postgres, urls) == ["a1|migrated", "b2|migrating"]
-    wait_until(lambda: postgres.psql("postgres", sleeping) == "0", "an end of what nobody waits for", 15)
+    until(lambda: postgres.psql("postgres", sleeping) == "0", "an end of what nobody waits for", 15)
     deploy(image, urls, "c3")
     assert ledger(postgres, urls) == ["a1|not taken", "b2|interrupted", "c3|serving"]
     assert ledger(postgres, urls, "schema_before, schema_after, ended_at IS NULL")[1] == f"{HEAD}|{HEAD}|f"

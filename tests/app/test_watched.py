@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlencode
 
-from tests.app.conftest import Image, Postgres, Web, wait_until
+from tests.app.conftest import Image, Postgres, Web
 from tests.app.prometheus import SECONDS, Server
-from tests.conftest import ROOT
+from tests.conftest import ROOT, until
 from tests.login.caller import TOKEN as TOKEN_OF_FORM
 
 TOKEN = "a-token-for-whoever-watches-0123456789abcdef"
@@ -45,12 +45,12 @@ def test_a_wrong_password_alarms_within_seconds_and_a_wrong_token_shows_nothing(
         Server(prometheus, tmp_path / "right", address, TOKEN, RULES) as watching,
         Server(prometheus, tmp_path / "wrong", address, "not-the-token", RULES) as peeping,
     ):
-        wait_until(lambda: watching.health() == "up", "a look at the app", SECONDS)
-        wait_until(lambda: peeping.health().startswith("down"), "a look that is refused", SECONDS)
+        until(lambda: watching.health() == "up", "a look at the app", SECONDS)
+        until(lambda: peeping.health().startswith("down"), "a look that is refused", SECONDS)
         assert "401" in peeping.health()
-        wait_until(lambda: watching.value(FAILED) == 0, "a count of nought", SECONDS)
+        until(lambda: watching.value(FAILED) == 0, "a count of nought", SECONDS)
         assert watching.firing() == set()
         assert try_a_password(web) == 403
-        wait_until(lambda: watching.firing() == {"BreakGlassAttempted"}, "the alarm", SECONDS)
+        until(lambda: watching.firing() == {"BreakGlassAttempted"}, "the alarm", SECONDS)
         assert watching.value(FAILED) == 1
         assert peeping.value(FAILED) is None

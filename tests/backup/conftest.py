@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -297,16 +296,3 @@ def sealed(desk: Desk, sealed_once: Desk) -> Desk:
     desk.environ["BACKUP_AGE_RECIPIENTS"] = sealed_once.environ["BACKUP_AGE_RECIPIENTS"]
     desk.give(sealed_once)
     return desk
-
-
-@pytest.fixture(scope="session")
-def until() -> Callable[..., None]:
-    """Waits for a condition."""
-
-    def wait(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"no {what} within {seconds} s"
-            time.sleep(0.03)
-
-    return wait

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from setup.gobuild import Build, find_go, perform
 from setup.problem import Problem
+from tests.conftest import until
 
 MODULE = Path(__file__).parent / "s3"
 USER = 10004
@@ -68,7 +68,7 @@ class Store:
         except Problem as problem:
             pytest.skip(str(problem.cause))
 
-    def start(self, until: Callable[..., None]) -> None:
+    def start(self) -> None:
         """Start both and wait for them."""
         certificate(self.folder)
         (self.data / BUCKET).mkdir(parents=True)

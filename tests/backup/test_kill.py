@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import until
+
 POINTS = (
     "begin:before",
     "dump:before",
@@ -87,7 +89,7 @@ def test_kills_at_any_moment_leave_only_what_counts(struck: Any) -> None:
     assert struck.run("run").status == 0
 
 
-def test_a_stop_by_signal_clears_everything_away(desk: Any, given: Any, until: Any) -> None:
+def test_a_stop_by_signal_clears_everything_away(desk: Any, given: Any) -> None:
     kept = given()
     with subprocess.Popen(desk.command("run"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         until(lambda: any(name.endswith(".part") for name in desk.names()), "run under way")

@@ -17,11 +17,11 @@ FEW = {"BACKUP_KEEP_LAST": "1", "BACKUP_KEEP_MIN": "1", "BACKUP_KEEP_DAILY": "0"
 
 
 @pytest.fixture(scope="module")
-def store(stage: Any, until: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def store(stage: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """The S3 server."""
     ours = Store(stage, tmp_path_factory.mktemp("s3"))
     ours.build()
-    ours.start(until)
+    ours.start()
     yield ours
     ours.stop()
 

@@ -20,6 +20,7 @@ from backup.error import StopError
 from backup.pitr import AGAIN_SECONDS, GRACE_SECONDS, Gap, Memory, Seen
 from tests.backup.conftest import PASSWORD, USER, Desk, Stage
 from tests.backup.test_notice import Receiver
+from tests.conftest import until
 from tests.database.archived import PATIENCE, Archived
 from tests.database.conftest import Database, roles_document
 
@@ -193,7 +194,7 @@ class Service:
         file.write_text(json.dumps(document))
         os.chown(file, USER, USER)
 
-    def run(self, until: Any, count: int) -> tuple[str, list[dict[str, Any]]]:
+    def run(self, count: int) -> tuple[str, list[dict[str, Any]]]:
         """Run it until it has looked and told so much; return what it said, and what it told."""
         metrics = self.desk.folder / "backup.prom"
         metrics.unlink(missing_ok=True)
@@ -227,7 +228,7 @@ def listening(docker: Any) -> Iterator[Any]:
         thread.join()
 
 
-def test_the_service_asks_the_database_and_tells_trouble_and_gaps_once(desk: Desk, listening: Any, until: Any) -> None:
+def test_the_service_asks_the_database_and_tells_trouble_and_gaps_once(desk: Desk, listening: Any) -> None:
     service = Service(desk, listening(desk.stage.network))
 
     def noted(text: str) -> None:
@@ -238,9 +239,9 @@ def test_the_service_asks_the_database_and_tells_trouble_and_gaps_once(desk: Des
         noted(json.dumps({"trouble": "archiving fails: 3 segments wait", "gaps": [gap(3)]}))
         service.give(".archive.json", {"since": time.time() - 600})
         service.receiver.answer = 500
-        assert len(service.run(until, 2)[1]) == 2
+        assert len(service.run(2)[1]) == 2
         service.receiver.answer = 200
-        output, hooks = service.run(until, 2)
+        output, hooks = service.run(2)
         assert [hook["event"] for hook in hooks] == ["archive-gap", "archive-failing"], output
         assert (hooks[0]["first"], hooks[0]["last"], hooks[0]["database"]) == (*gap(3), "small")
         assert hooks[1]["error"] == "archiving fails: 3 segments wait"
@@ -248,13 +249,13 @@ def test_the_service_asks_the_database_and_tells_trouble_and_gaps_once(desk: Des
         metrics = (desk.folder / "backup.prom").read_text()
         assert "scaffold_backup_archive_failing 1.000\n" in metrics
         assert "scaffold_backup_archive_gaps 1.000\n" in metrics
-        assert service.run(until, 0)[1] == [], "another service knows what was told"
+        assert service.run(0)[1] == [], "another service knows what was told"
 
         noted(json.dumps({"trouble": "", "gaps": [gap(3)]}))
         service.give(
             ".archive.json", {"since": 1.0, "told": time.time(), "better": time.time() - 600, "gaps": [gap(3)]}
         )
-        output, hooks = service.run(until, 1)
+        output, hooks = service.run(1)
         assert [hook["event"] for hook in hooks] == ["archive-recovered"], output
         assert "scaffold_backup_archive_failing 0.000\n" in (desk.folder / "backup.prom").read_text()
         assert PASSWORD not in output
@@ -262,23 +263,23 @@ def test_the_service_asks_the_database_and_tells_trouble_and_gaps_once(desk: Des
         desk.stage.docker("exec", desk.stage.database.name, "rm", "-f", "/var/lib/postgresql/data/archive.json")
 
 
-def test_a_database_that_says_nothing_is_told_as_trouble(desk: Desk, listening: Any, until: Any) -> None:
+def test_a_database_that_says_nothing_is_told_as_trouble(desk: Desk, listening: Any) -> None:
     service = Service(desk, listening(desk.stage.network))
     service.give(".archive.json", {"since": time.time() - 600})
-    _, (hook,) = service.run(until, 1)
+    _, (hook,) = service.run(1)
     assert (hook["event"], hook["error"]) == ("archive-failing", "nothing has been noted of it for five minutes")
     assert "scaffold_backup_archive_gaps -1.000\n" in (desk.folder / "backup.prom").read_text()
 
     service.give(".archive.json", {"since": time.time() - 600})
     desk.stage.file(f"url-{desk.folder.name}", desk.stage.url("small", password="wrong").encode())
-    _, (hook,) = service.run(until, 1)
+    _, (hook,) = service.run(1)
     assert "the database does not say how it is: psql ended" in hook["error"]
     assert "password authentication failed" in hook["error"]
 
 
 @pytest.mark.slow
 def test_a_segment_that_is_lost_ends_in_a_web_hook(
-    docker: Any, database_image: str, backup_image: str, run_id: str, tmp_path: Any, listening: Any, until: Any
+    docker: Any, database_image: str, backup_image: str, run_id: str, tmp_path: Any, listening: Any
 ) -> None:
     database = Database(docker, database_image, run_id, tmp_path)
     network = f"{database.name}-network"
@@ -292,7 +293,7 @@ def test_a_segment_that_is_lost_ends_in_a_web_hook(
         archived.database.sql("CREATE TABLE entry (name text PRIMARY KEY)")
         database.wait_for("backup made", seconds=PATIENCE)
         service = Service(Desk(stage, "scaffold", uuid.uuid4().hex[:8]), listening(network))
-        output, hooks = service.run(until, 0)
+        output, hooks = service.run(0)
         assert hooks == [], output
         assert "scaffold_backup_archive_failing 0.000" in (service.desk.folder / "backup.prom").read_text()
 
@@ -303,13 +304,13 @@ def test_a_segment_that_is_lost_ends_in_a_web_hook(
         lost = archived.inside(archived.archive, f"ls {folder} | grep zst | tail -n 2 | head -n 1")
         archived.inside(archived.archive, f"rm {folder}/{lost}")
         database.wait_for("the archive has a gap", seconds=PATIENCE)
-        output, (hook,) = service.run(until, 1)
+        output, (hook,) = service.run(1)
         assert (hook["event"], hook["first"], hook["last"]) == ("archive-gap", lost[:24], lost[:24]), output
 
         archived.inside(archived.archive, "mv /there/repository /there/gone && mkdir /there/repository")
         database.wait_for("cannot look after the archive", seconds=PATIENCE)
         service.give(".archive.json", {"since": time.time() - 600, "gaps": [[lost[:24], lost[:24]]]})
-        output, (hook,) = service.run(until, 1)
+        output, (hook,) = service.run(1)
         assert (hook["event"], "archive" in hook["error"]) == ("archive-failing", True), output
     finally:
         stage.stop()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.backup.store import Store
+from tests.conftest import until
 from tests.database.conftest import PASSWORDS
 
 # The server is built first, which takes minutes where that was never done.
@@ -31,11 +32,11 @@ SELECT lo_from_bytea(4711, '\\xdeadbeef');
 
 
 @pytest.fixture(scope="module")
-def store(stage: Any, until: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def store(stage: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """The S3 server."""
     ours = Store(stage, tmp_path_factory.mktemp("s3"))
     ours.build()
-    ours.start(until)
+    ours.start()
     yield ours
     ours.stop()
 
@@ -111,7 +112,7 @@ def test_another_key_loads_nothing(empty: Any) -> None:
     assert tables(empty) == 0
 
 
-def test_a_load_that_fails_leaves_nothing_and_the_next_one_is_whole(empty: Any, until: Any) -> None:
+def test_a_load_that_fails_leaves_nothing_and_the_next_one_is_whole(empty: Any) -> None:
     handed(empty, empty.key)
     running = subprocess.Popen(empty.command("recover", empty.made), stdout=subprocess.DEVNULL)
     until(lambda: any("pg_restore" in line and "--single" in line for _, line in empty.stage.programs()), "load", 120)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.backup.conftest import PASSWORD, running
+from tests.conftest import until
 
 
 def test_data_that_hurts_is_dumped_restored_and_equal(on: Any, painful: str) -> None:
@@ -168,7 +169,7 @@ def test_ten_failing_runs_and_a_success_leave_the_good_ones_that_are_to_stay(des
     assert desk.good() == [made, kept[2], kept[1]]
 
 
-def test_a_dump_that_fails_midway_fails_the_run(desk: Any, until: Any) -> None:
+def test_a_dump_that_fails_midway_fails_the_run(desk: Any) -> None:
     desk.stage.sql(
         "CREATE TABLE slow AS SELECT i, repeat(md5(i::text), 200) AS t FROM generate_series(1, 60000) i", "small"
     )
@@ -186,7 +187,7 @@ def test_a_dump_that_fails_midway_fails_the_run(desk: Any, until: Any) -> None:
         desk.stage.sql("DROP TABLE slow", "small")
 
 
-def test_two_at_once_are_one_and_a_refusal(desk: Any, until: Any) -> None:
+def test_two_at_once_are_one_and_a_refusal(desk: Any) -> None:
     with subprocess.Popen(desk.command("run"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as first:
         until(lambda: any(name.endswith(".part") for name in desk.names()), "first run")
         second = desk.run("run")
@@ -195,7 +196,7 @@ def test_two_at_once_are_one_and_a_refusal(desk: Any, until: Any) -> None:
     assert (second.status, "another backup, verification or pruning is under way" in second.errors) == (1, True)
 
 
-def test_no_secret_is_in_arguments_environment_or_output(on: Any, small: str, stage: Any, until: Any) -> None:
+def test_no_secret_is_in_arguments_environment_or_output(on: Any, small: str, stage: Any) -> None:
     desk = on(small)
     seen: set[str] = set()
     with subprocess.Popen(desk.command("run"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:

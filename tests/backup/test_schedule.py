@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from backup import cron, timetable
 from backup.state import State, read
+from tests.conftest import until
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -180,7 +181,7 @@ def test_the_first_encrypted_backup_is_tried_at_once_and_a_failing_drill_every_d
     assert drill_due(NOON + timedelta(hours=24), sealed=True, **tried, last_drill_result="failure")
 
 
-def test_the_service_catches_up_writes_metrics_and_stops_when_told(desk: Any, until: Any) -> None:
+def test_the_service_catches_up_writes_metrics_and_stops_when_told(desk: Any) -> None:
     place = {"BACKUP_SCHEDULE": "0 5 1 1 *", "BACKUP_METRICS_FILE": f"/backups/{desk.folder.name}/backup.prom"}
     with subprocess.Popen(
         desk.command("schedule", **place), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -197,7 +198,7 @@ def test_the_service_catches_up_writes_metrics_and_stops_when_told(desk: Any, un
     assert "scaffold_backup_overdue 0.000" in text
 
 
-def test_a_stale_backup_alarms_once_though_nothing_runs(desk: Any, until: Any) -> None:
+def test_a_stale_backup_alarms_once_though_nothing_runs(desk: Any) -> None:
     now = datetime.now(UTC).timestamp()
     known = {"last_run": now, "last_result": "success", "last_success": now - 30 * 3600, "last_drill": now}
     file = desk.folder / ".state.json"
@@ -218,7 +219,7 @@ def test_a_stale_backup_alarms_once_though_nothing_runs(desk: Any, until: Any) -
     assert "a run is due" not in output
 
 
-def test_a_run_that_is_killed_counts_as_a_failure_and_is_tried_later(desk: Any, until: Any) -> None:
+def test_a_run_that_is_killed_counts_as_a_failure_and_is_tried_later(desk: Any) -> None:
     place = {"BACKUP_SCHEDULE": "0 5 1 1 *", "FAULT_AT": "read:before"}
     with subprocess.Popen(
         desk.command("schedule", **place), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

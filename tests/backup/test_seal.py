@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import until
+
 
 def test_every_file_is_encrypted_and_nothing_is_left_in_the_clear(sealed: Any) -> None:
     (made,) = sealed.names()
@@ -47,7 +49,7 @@ def test_a_lost_or_wrong_key_is_found_by_the_drill_before_it_is_needed(
 
 @pytest.mark.parametrize(("key", "result"), [("theirs", "success"), ("strangers", "failure"), ("lost", "failure")])
 def test_the_schedule_tries_the_key_with_the_first_backup_and_alarms_when_it_does_not_fit(
-    sealed: Any, keys: Any, until: Any, key: str, result: str
+    sealed: Any, keys: Any, key: str, result: str
 ) -> None:
     path = keys[key]["path"] if key in keys else "/run/files/lost"
     # Of an address at which nobody listens is told that it was tried.

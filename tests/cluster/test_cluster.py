@@ -8,7 +8,6 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
 
 import pytest
 
@@ -19,15 +18,8 @@ from cluster.start import start
 from setup.terminal import Silent
 from tests.cluster.places import places_of_tests
 from tests.cluster.pods import Namespace
+from tests.conftest import until
 from tests.kubernetes.cluster import RunningCluster
-
-
-def until(there: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait for a condition; fail when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not there():
-        assert time.monotonic() < deadline, f"{what} did not come within {seconds} s"
-        time.sleep(0.1)
 
 
 def started(layout: Layout) -> dict[str, tuple[int, str]]:
@@ -74,7 +66,7 @@ def test_what_was_killed_comes_back_with_the_next_start(
     before = started(layout)
     for name in names:
         os.kill(before[name][0], signal.SIGKILL)
-    until(lambda: not any(process.alive(layout.records, name) for name in names), 10, "the end")
+    until(lambda: not any(process.alive(layout.records, name) for name in names), "the end", 10)
     up(layout)
     after = started(layout)
     assert set(after) == set(NAMES)
@@ -111,8 +103,8 @@ def test_a_claim_is_given_a_volume_that_outlives_its_pod(namespace: Namespace, i
     namespace.remove("persistentvolumeclaim", "kept")
     until(
         lambda: mine[0]["metadata"]["name"] not in namespace.kubectl("get", "persistentvolumes", "--output=name"),
-        60, "the end of the volume",
-    )  # fmt: skip
+        "the end of the volume",
+    )
 
 
 def test_a_node_port_answers_on_this_machine_until_its_service_is_gone(namespace: Namespace, image: str) -> None:
@@ -133,9 +125,9 @@ def test_a_node_port_answers_on_this_machine_until_its_service_is_gone(namespace
         except OSError:
             return ""
 
-    until(lambda: answer() != "", 10, "an answer")
+    until(lambda: answer() != "", "an answer", 10)
     namespace.remove("service/outside", "pod/outside")
-    until(lambda: answer() == "", 10, "the end of the answers")
+    until(lambda: answer() == "", "the end of the answers", 10)
 
 
 def test_names_are_known_inside(namespace: Namespace, image: str) -> None:

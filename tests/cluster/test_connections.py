@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.pods import Namespace, policy
-from tests.cluster.test_cluster import until
+from tests.conftest import until
 
 NAMES = ("client", "server", "stranger")
 DNS = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
@@ -55,7 +55,7 @@ def test_a_default_deny_of_either_direction_drops_everything_inside(
     policies: Namespace, addresses: dict[str, str], kind: str
 ) -> None:
     policies.apply(policy(policies, "deny", {"podSelector": {}, "policyTypes": [kind]}))
-    until(lambda: matrix(policies, addresses) == set(), 15, "the denial")
+    until(lambda: matrix(policies, addresses) == set(), "the denial", 15)
     assert matrix(policies, addresses, protocol="udp") == set()
 
 
@@ -75,7 +75,7 @@ def test_only_what_is_declared_on_both_ends_gets_through(policies: Namespace, ad
             "podSelector": {"matchLabels": {"app": "stranger"}}, "policyTypes": ["Egress"], "egress": [{}],
         }),
     )  # fmt: skip
-    until(lambda: matrix(policies, addresses) == {"client>server"}, 15, "the declared edge alone")
+    until(lambda: matrix(policies, addresses) == {"client>server"}, "the declared edge alone", 15)
     assert matrix(policies, addresses, port=8001) == set()
     assert matrix(policies, addresses, protocol="udp") == set()
 
@@ -85,16 +85,16 @@ def test_names_and_the_outside_are_reached_only_where_egress_says_so(
 ) -> None:
     api = ["10.88.128.1:443", "10.88.0.2:16443", "10.88.0.2:10250"]
     policies.apply(policy(policies, "deny", {"podSelector": {}, "policyTypes": ["Egress"]}))
-    until(lambda: matrix(policies, addresses) == set(), 15, "the denial")
+    until(lambda: matrix(policies, addresses) == set(), "the denial", 15)
     assert opened(policies, api) == set()
     with pytest.raises(AssertionError):
         policies.run("client", "look", "kubernetes.default.svc.cluster.local")
     policies.apply(policy(policies, "names", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [DNS]}))
-    until(lambda: looks(policies), 15, "the answer to a name")
+    until(lambda: looks(policies), "the answer to a name", 15)
     assert opened(policies, api) == set()
     block = {"to": [{"ipBlock": {"cidr": "10.88.0.2/32"}}], "ports": [{"port": 16443}]}
     policies.apply(policy(policies, "api", {"podSelector": {}, "policyTypes": ["Egress"], "egress": [block]}))
-    until(lambda: opened(policies, api) == set(api[:2]), 15, "the API alone")
+    until(lambda: opened(policies, api) == set(api[:2]), "the API alone", 15)
 
 
 def opened(namespace: Namespace, targets: list[str]) -> set[str]:
@@ -116,20 +116,20 @@ def test_a_namespace_selector_tells_namespaces_apart(policies: Namespace, addres
         return policy(policies, "from", {"podSelector": {}, "ingress": [{"from": [there]}]})
 
     policies.apply(allowing("kube-system"))
-    until(lambda: matrix(policies, addresses) == set(), 15, "the denial")
+    until(lambda: matrix(policies, addresses) == set(), "the denial", 15)
     policies.apply(allowing(policies.name))
-    until(lambda: matrix(policies, addresses) == EVERYBODY, 15, "the way back")
+    until(lambda: matrix(policies, addresses) == EVERYBODY, "the way back", 15)
 
 
 def test_a_connection_that_is_there_stays_when_a_policy_comes(
     policies: Namespace, addresses: dict[str, str], image: str
 ) -> None:
     policies.apply(policies.pod("holds", image, "hold", f"{addresses['server']}:8000", restartPolicy="Never"))
-    until(lambda: "held" in policies.kubectl("logs", "holds", "--ignore-errors"), 30, "the connection")
+    until(lambda: "held" in policies.kubectl("logs", "holds", "--ignore-errors"), "the connection", 30)
     policies.apply(policy(policies, "deny", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}))
-    until(lambda: matrix(policies, addresses) == set(), 15, "the denial")
+    until(lambda: matrix(policies, addresses) == set(), "the denial", 15)
     held = policies.log("holds").count("held")
-    until(lambda: policies.log("holds").count("held") > held + 3, 15, "more answers on the connection")
+    until(lambda: policies.log("holds").count("held") > held + 3, "more answers on the connection", 15)
     assert "lost" not in policies.log("holds")
     policies.remove("pod", "holds")
 
@@ -138,7 +138,7 @@ def test_a_new_pod_is_isolated_from_its_first_packet(
     policies: Namespace, addresses: dict[str, str], image: str
 ) -> None:
     policies.apply(policy(policies, "deny", {"podSelector": {}, "policyTypes": ["Egress"]}))
-    until(lambda: matrix(policies, addresses) == set(), 15, "the denial")
+    until(lambda: matrix(policies, addresses) == set(), "the denial", 15)
     names = [f"fresh-{number}" for number in range(4)]
     target = f"tcp:{addresses['server']}:8000"
     policies.apply(*(policies.pod(name, image, "reach", target, restartPolicy="Never") for name in names))

@@ -24,7 +24,7 @@ from setup.terminal import Silent
 from tests.cluster.machine import difference, snapshot
 from tests.cluster.places import places_of_tests
 from tests.cluster.pods import Namespace
-from tests.cluster.test_cluster import until
+from tests.conftest import until
 from tests.kubernetes.cluster import RunningCluster
 
 SHAPE = Shape("passing", IPv4Network("10.87.0.0/16"), api_port=16444, registry_port=5056, durable=False)
@@ -81,7 +81,7 @@ def test_it_goes_on_after_all_of_it_was_killed_as_by_a_restart(
     cluster = RunningCluster(found.kubeconfig, found.registry, found.kubectl, found.api_port)
     for pid in groups.members(SHAPE.cgroup):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not groups.members(SHAPE.cgroup), 15, "the end of all processes")
+    until(lambda: not groups.members(SHAPE.cgroup), "the end of all processes", 15)
     if network_gone:
         network.remove(SHAPE)
     start(SHAPE, places, os.environ, Silent())

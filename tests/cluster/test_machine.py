@@ -19,7 +19,7 @@ from cluster.layout import Layout
 from cluster.process import Process
 from cluster.shape import shape_of_tests
 from kubeapi import kubeconfig
-from tests.cluster.test_cluster import until
+from tests.conftest import until
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here', flush=True); time.sleep(600)"
@@ -48,7 +48,7 @@ def begun(records: Path, *command: str) -> process.Record:
 def test_a_process_is_known_again_and_ended_even_if_it_will_not(records: Path) -> None:
     record = begun(records, sys.executable, "-c", STUBBORN)
     log = records.parent / "one.log"
-    until(lambda: "here" in log.read_text(), 10, "its first word")
+    until(lambda: "here" in log.read_text(), "its first word", 10)
     assert record.alive
     assert record.made_from == "digest"
     process.end(record, 0.2)
@@ -69,7 +69,7 @@ def test_a_process_has_the_environment_that_it_was_given_and_no_other(
     monkeypatch.setenv("A_SECRET_OF_THE_SHELL", "not for them")
     begun(records, "env")
     log = records.parent / "one.log"
-    until(lambda: "NAMED=by the test" in log.read_text(), 10, "the environment")
+    until(lambda: "NAMED=by the test" in log.read_text(), "the environment", 10)
     assert "A_SECRET_OF_THE_SHELL" not in log.read_text()
 
 
@@ -82,7 +82,7 @@ def test_whoever_is_in_the_groups_is_ended_and_the_groups_go(records: Path) -> N
         joined = groups.provide(name)
         wanted = Process("one", ["sh", "-c", "sleep 600 & sleep 600"], inside=False)
         process.start(wanted, records, records.parent / "one.log", "", Path("/none"), joined)
-        until(lambda: len(groups.members(name)) == 3, 10, "the process and its children")
+        until(lambda: len(groups.members(name)) == 3, "the process and its children", 10)
         assert groups.programs(name) == groups.members(name)
         assert groups.end(name, 10)
         assert not groups.members(name)

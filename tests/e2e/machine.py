@@ -29,8 +29,8 @@ from setup.facts import REQUIREMENTS, packages_digest
 from setup.gobuild import Build, find_go, perform
 from setup.problem import Problem
 from tests.backup.store import BUCKET, KEY_ID, MODULE, SECRET, certificate
-from tests.conftest import ROOT, run_docker
-from tests.e2e.site import free_port, toolchain
+from tests.conftest import ROOT, free_port, run_docker
+from tests.e2e.site import toolchain
 
 VERB_SECONDS = 1800
 PASSWORD = "violet tractors hum quietly"

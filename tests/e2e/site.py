@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from typing import Any
 import pytest
 
 from operate.stack import YIELDING
-from tests.conftest import ROOT, run_docker
+from tests.conftest import ROOT, free_port, run_docker
 
 PROJECT = "scaffold-test"
 COPIED = ("Pulumi.yaml", "__main__.py", "infra", "kubeapi", "app", "gateway", "database", "backup")
@@ -123,14 +122,6 @@ class Site:
     def kill_process(self, container: str) -> None:
         """Kill a container's first process from the host, as a crash would; `docker kill` ends the restarts too."""
         os.kill(int(run_docker("container", "inspect", "--format", "{{.State.Pid}}", container)), signal.SIGKILL)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def toolchain() -> dict[str, str]:

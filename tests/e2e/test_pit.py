@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.conftest import Docker, remove_labelled, run_docker
-from tests.e2e.site import free_port
+from tests.conftest import Docker, free_port, remove_labelled, run_docker
 from tests.setup.conftest import COPIED, ROOT, Clone, borrow_packages, own_environment, write_tracked
 
 pytestmark = pytest.mark.slow

@@ -14,9 +14,8 @@ import pytest
 from operate.docker import images
 from setup.daemon import Daemon, endpoint_from
 from tests.backup.store import BUCKET
-from tests.conftest import Docker, remove_labelled, remove_what_dead_runs_left, run_docker
+from tests.conftest import Docker, free_port, remove_labelled, remove_what_dead_runs_left, run_docker
 from tests.e2e.machine import Machine, Somebody, Telephone, age_key, bucket, clone
-from tests.e2e.site import free_port
 
 pytestmark = pytest.mark.slow
 EMAIL = "ada@example.org"

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ import pytest
 
 from restore import journal
 from restore.journal import Record
-from tests.conftest import LABEL, ROOT, Docker, remove_labelled, remove_what_dead_runs_left, run_docker
+from tests.conftest import LABEL, ROOT, Docker, remove_labelled, remove_what_dead_runs_left, run_docker, until
 from tests.e2e.release import is_site
 from tests.e2e.site import PROJECT, Site, new_site
 from tests.e2e.test_rollback import migrate, unpin
@@ -213,14 +213,6 @@ class Job:
         until(lambda: any(record.phase == "end" for record in self.records()), "end of the restore", 240)
         until(lambda: json.loads((path / "state.json").read_bytes())["status"] == "idle", "look at the queue", 60)
         return self.stack.receipts()[0]
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float) -> None:
-    """Wait for something; fail when it has not come in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
-        time.sleep(0.005)
 
 
 def next_job(stack: Stack) -> Job:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from infra.platforms.docker import daemon, leftover
-from tests.conftest import LABEL, Docker
-from tests.e2e.site import free_port
+from tests.conftest import LABEL, Docker, free_port
 
 
 def test_a_container_that_publishes_a_port_is_found(docker: Docker, run_id: str) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from kubeapi import kubeconfig
 from restore import cluster as api
 from restore.kubernetes import MIGRATION, KubernetesSwitchboard
 from restore.switchboard import Ended, SwitchboardError, Unit
+from tests.conftest import until
 from tests.kubernetes.cluster import RunningCluster
 from tests.offline.kubernetes_stage import sleeper
 
@@ -145,14 +145,6 @@ def stage(cluster: RunningCluster, run_id: str) -> Iterator[Stage]:
 def board(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> KubernetesSwitchboard:
     """The switchboard."""
     return stage.board(tmp_path_factory.mktemp("account"))
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.2)
 
 
 def test_a_deployment_stops_to_its_last_pod_and_starts_as_it_was(stage: Stage, board: KubernetesSwitchboard) -> None:

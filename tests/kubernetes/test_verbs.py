@@ -8,13 +8,13 @@ import re
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from operate.kubernetes.kinds import KINDS
+from tests.conftest import until
 from tests.kubernetes.cluster import RunningCluster
 from tests.kubernetes.site import free_node_port
 from tests.kubernetes.verbs import PROJECT, ClusterClone, make_cluster_clone, write_settings
@@ -63,14 +63,6 @@ def serving(tmp_path_factory: pytest.TempPathFactory, clean: RunningCluster, run
         yield clone
     finally:
         clean.kubectl("delete", "namespace", clone.namespace, "--ignore-not-found", "--timeout=90s")
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.2)
 
 
 def refused(clone: ClusterClone, **variables: str) -> str:

@@ -12,8 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 
 from tests.app.saml.idp import Pair
-from tests.conftest import LABEL, Docker
-from tests.e2e.site import free_port
+from tests.conftest import LABEL, Docker, free_port
 
 CONFIGURATION = """
 worker_processes 1;

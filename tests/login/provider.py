@@ -11,7 +11,7 @@ from typing import Any
 
 from werkzeug.serving import make_server
 
-from tests.e2e.site import free_port
+from tests.conftest import free_port
 
 
 class Provider(ABC):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.conftest import free_port
 from tests.offline.docker_recordings import Change
 
 BASE = "debian:trixie-slim"
@@ -34,13 +34,6 @@ def inspect(kind: str, name: str) -> dict[str, Any] | None:
     """Return what the daemon says of an object, or None when there is none."""
     found = json.loads(docker_command(kind, "inspect", name, check=False) or "[]")
     return found[0] if found else None
-
-
-def free_port() -> int:
-    """Return a TCP port nobody listens on."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 @dataclass

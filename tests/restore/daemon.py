@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from restore.engine import Engine, EngineError
-from tests.conftest import run_docker
-from tests.restore.guarded import BASE, LEASH, short_folder, until
+from tests.conftest import run_docker, until
+from tests.restore.guarded import BASE, LEASH, short_folder
 
 # Everything below the first process ends with it. A containerd that the machine runs must not be found.
 LITTLE = "tar -chC / bin/sh bin/sleep $(ldd /bin/sh /bin/sleep | grep -o '/lib[^ ]*' | sort -u | cut -c2-)"

@@ -13,13 +13,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import LABEL, ROOT, Docker, is_of_a_dead_run, started_at
+from tests.conftest import LABEL, ROOT, Docker, is_of_a_dead_run, started_at, until
 
 BASE = "debian:trixie-slim"
 DAEMON = "/var/run/docker.sock"
@@ -34,14 +33,6 @@ MAY_REACH_THE_DAEMON = re.compile(
     r"|POST /containers/[0-9a-f]{64}/stop\?t=\d+|POST /containers/[0-9a-f]{64}/start"
     r"|GET /containers/[0-9a-f]{64}/logs\?stdout=1&stderr=1&tail=\d+&since=[\d.]+"
 )
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager

@@ -10,8 +10,9 @@ import pytest
 
 from restore.docker import DockerSwitchboard
 from restore.switchboard import SwitchboardError, Unit
+from tests.conftest import until
 from tests.restore.daemon import Daemon, own_daemon
-from tests.restore.guarded import IGNORES, Containers, Gate, running, short_folder, until
+from tests.restore.guarded import IGNORES, Containers, Gate, running, short_folder
 
 pytestmark = pytest.mark.slow
 

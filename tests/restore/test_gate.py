@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from restore import tail, wire
 from restore.wire import RefusedError
-from tests.conftest import ROOT, Docker
+from tests.conftest import ROOT, Docker, until
 from tests.restore.guarded import (
     IGNORES,
     MAY_REACH_THE_DAEMON,
@@ -33,7 +33,6 @@ from tests.restore.guarded import (
     as_user,
     running,
     short_folder,
-    until,
 )
 
 RELEASE = "0123456789"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import LABEL, Docker
-from tests.restore.guarded import DAEMON, Containers, short_folder, until
+from tests.conftest import LABEL, Docker, until
+from tests.restore.guarded import DAEMON, Containers, short_folder
 
 COORDINATOR = 10005
 LOADER = 10006

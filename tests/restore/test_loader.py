@@ -7,12 +7,12 @@ import gzip
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.conftest import until
 from tests.restore.depot import Depot
 from tests.restore.test_script import HEAD, TAIL
 
@@ -26,13 +26,6 @@ def scratch(depot: Depot) -> Iterator[str]:
     name = depot.scratch()
     yield name
     depot.drop(name)
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
-        time.sleep(0.05)
 
 
 def sessions(depot: Depot, name: str) -> int:

@@ -14,8 +14,8 @@ from backup.error import StopError
 from restore import switchboard
 from restore.docker import DockerSwitchboard, unit_of
 from restore.switchboard import Ended, SwitchboardError, Unit
-from tests.conftest import Docker
-from tests.restore.guarded import IGNORES, Containers, Gate, Relay, running, short_folder, until
+from tests.conftest import Docker, until
+from tests.restore.guarded import IGNORES, Containers, Gate, Relay, running, short_folder
 
 SERVICES = frozenset({"web"})
 

@@ -11,22 +11,14 @@ import signal
 import socket
 import stat
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from setup import preflight
+from tests.conftest import until
 from tests.setup.conftest import Clone, write_tracked
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come in time"
-        time.sleep(0.02)
 
 
 def work_of_children() -> float:
@@ -155,7 +147,7 @@ def test_the_second_of_two_ups_says_who_is_at_work(used_clone: Clone, tmp_path: 
     hold = tmp_path / "hold"
     first = used_clone.start("up", HOLD=str(hold))
     try:
-        until(hold.exists)
+        until(hold.exists, "the place where it holds")
         code, said = used_clone.make("up")
         assert code == 2
         assert re.search(rf"The stack {used_clone.stack} is being worked on by process \d+ \(make up STACK=", said), (
@@ -171,7 +163,7 @@ def test_the_second_of_two_ups_says_who_is_at_work(used_clone: Clone, tmp_path: 
 def test_an_interrupted_up_ends_in_order_and_the_next_one_goes_on(used_clone: Clone, tmp_path: Path) -> None:
     hold = tmp_path / "hold"
     process = used_clone.start("up", HOLD=str(hold))
-    until(hold.exists)
+    until(hold.exists, "the place where it holds")
     os.killpg(process.pid, signal.SIGINT)
     hold.unlink()
     said, _ = process.communicate(timeout=60)
@@ -183,7 +175,7 @@ def test_an_interrupted_up_ends_in_order_and_the_next_one_goes_on(used_clone: Cl
 def test_the_lock_of_a_killed_run_is_taken_off_and_said(used_clone: Clone, tmp_path: Path) -> None:
     hold = tmp_path / "hold"
     process = used_clone.start("up", HOLD=str(hold))
-    until(hold.exists)
+    until(hold.exists, "the place where it holds")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     hold.unlink()

@@ -13,6 +13,7 @@ import pytest
 from setup import terminal
 from setup.problem import Problem
 from setup.terminal import Silent, Terminal, duration
+from tests.conftest import until
 
 
 class Unicode(io.StringIO):
@@ -31,7 +32,7 @@ def test_a_long_step_tells_how_far_it_is_now_and_then(monkeypatch: pytest.Monkey
     out = Unicode()
     with Terminal(out, {}).step("pulumi", "building") as step:
         step("120 packages")
-        until(lambda: "120 packages" in out.getvalue())
+        until(lambda: "120 packages" in out.getvalue(), "how far it is")
     assert "\x1b" not in out.getvalue()
     assert "\r" not in out.getvalue()
 
@@ -92,12 +93,3 @@ def test_the_silent_terminal_says_nothing() -> None:
 )
 def test_times_are_said_as_a_person_says_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-
-
-def until(condition: object) -> None:
-    waited = threading.Event()
-    for _ in range(500):
-        if callable(condition) and condition():
-            return
-        waited.wait(0.01)
-    raise AssertionError("it did not come")

@@ -27,10 +27,11 @@ from scaffold.saml.settings import Saml
 from scaffold.settings import Settings
 from sqlalchemy import update
 
-from tests.app.conftest import running, wait_until
+from tests.app.conftest import running
 from tests.app.saml import idp
 from tests.app.saml.conftest import Browser, browser_of, reasons
 from tests.app.saml.idp import How, encoded, pair, said_to, signed
+from tests.conftest import until
 
 MD = {"md": "urn:oasis:names:tc:SAML:2.0:metadata", **idp.NS}
 
@@ -302,10 +303,10 @@ def test_of_all_who_look_one_fetches_and_only_when_it_is_time(fetching: Flask, h
 def test_a_worker_looks_by_itself_until_it_ends(fetching: Flask, host: Host) -> None:
     look = watch.Watch(fetching, saml_of(fetching), look=0.01)
     look.start()
-    wait_until(lambda: host.asked, "the first fetch")
-    wait_until(lambda: ("authn_idp_changed", "certificate_added") in reasons(fetching), "what it brought")
+    until(lambda: host.asked, "the first fetch")
+    until(lambda: ("authn_idp_changed", "certificate_added") in reasons(fetching), "what it brought")
     look.stop()
-    wait_until(lambda: not any(t.name == "saml metadata" for t in threading.enumerate()), "the end of the thread")
+    until(lambda: not any(t.name == "saml metadata" for t in threading.enumerate()), "the end of the thread")
 
 
 def test_nothing_is_fetched_where_settings_say_all(app: Flask) -> None:

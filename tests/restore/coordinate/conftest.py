@@ -22,7 +22,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from restore import roles
-from tests.conftest import ROOT, build
+from tests.conftest import ROOT, build, until
 
 HERE = Path(__file__).parent
 COORDINATOR, LOADER, GROUP = 10005, 10006, 10004
@@ -394,14 +394,6 @@ def content(session: psycopg.Connection[Any]) -> str:
 def quoted(text: str) -> str:
     """A literal for psql."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
-        time.sleep(0.03)
 
 
 @pytest.fixture(scope="package")
