@@ -82,8 +82,7 @@ def attempt(
     try:
         # Until the end says otherwise this run has failed: then nothing is pruned, also when it is killed.
         state.write(chosen.folder, replace(before, last_result=state.UNFINISHED, last_error="it did not end"))
-        with writeback.steady(chosen.folder, chosen.work):
-            made, error = make(chosen, target, place, environ)
+        made, error = make(chosen, target, place, environ)
     except (StopError, OSError, psycopg.Error) as failure:
         error = explain(failure)
         line.say("error", f"no backup was made: {error}. What there was is as it was", seconds=elapsed(began))
@@ -137,12 +136,13 @@ def make(
     fault.point("begin:before")
     folder = catalogue.begin(chosen.folder, identifier)
     try:
-        if isinstance(target, Postgres):
-            made = postgres.make(chosen, target, folder)
-        else:
-            made = sqlite.make(chosen, target, folder)
-        fault.point("encrypt:before")
-        files = tuple(stored(chosen, piece) for piece in made.pieces)
+        with writeback.steady(folder, chosen.work):
+            if isinstance(target, Postgres):
+                made = postgres.make(chosen, target, folder)
+            else:
+                made = sqlite.make(chosen, target, folder)
+            fault.point("encrypt:before")
+            files = tuple(stored(chosen, piece) for piece in made.pieces)
         copies, trouble = copied(place, identifier, folder, files)
         found = Manifest(
             id=identifier,
