@@ -45,7 +45,11 @@ def command(tools: Tools, conninfo: str, snapshot: Snapshot, path: Path) -> list
 
 
 class Reader:
-    """Reads a snapshot's contents in a thread of its own, so that the dump is watched meanwhile."""
+    """Reads a snapshot's contents in a thread of its own, so that the dump is watched meanwhile.
+
+    While the dump is written too, it rests after each bit as long as that took: together they would be two sessions
+    that compute without a pause on the server that visitors wait for.
+    """
 
     def __init__(self, session: Session) -> None:
         """Begin to read."""
@@ -53,13 +57,14 @@ class Reader:
         self.contents: Contents | None = None
         self.error: BaseException | None = None
         self.at: tuple[str, int, int] = ("", 0, 0)
+        self.alone = threading.Event()
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
 
     def work(self) -> None:
         """Read, and keep what came of it."""
         try:
-            self.contents = reading.read(self.session, self.tick)
+            self.contents = reading.read(self.session, self.tick, self.alone.wait)
         except BaseException as error:  # told to the thread that waits
             self.error = error
 
@@ -69,6 +74,7 @@ class Reader:
 
     def stop(self) -> None:
         """Have the server end what it reads, and wait for that."""
+        self.alone.set()
         while self.thread.is_alive():
             with contextlib.suppress(psycopg.Error):
                 self.session.cancel_safe(timeout=5)
@@ -93,6 +99,7 @@ def write(tools: Tools, target: Postgres, session: Session, snapshot: Snapshot, 
                 while dumping.running() or reader.thread.is_alive():
                     if not dumping.running():
                         dumping.finish()
+                        reader.alone.set()
                     if reader.error is not None:
                         raise reader.error
                     if time.monotonic() > deadline:

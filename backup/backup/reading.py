@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,18 +15,24 @@ from backup.error import StopError
 
 OWN = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 CHUNK = 1 << 20
+# A table is read in ranges of so many blocks where somebody rests between them: some tens of milliseconds each.
+RANGE = 512
 AT_ONCE = 200
+Rest = Callable[[float], object]
 TOO_BIG = ("53200", "54000")
 TOO_BIG_WORDS = "invalid memory alloc request size"
 
 # Tables with rows of their own. Of an extension's, what it says a dump should take: its script makes the rest.
+# Blocks where a range of them is found without reading the others.
 TABLES = f"""
 SELECT n.nspname, c.relname, coalesce(e.condition, ''),
     has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
     row_security_active(c.oid),
     ARRAY(SELECT a.attname::text FROM pg_attribute a
-        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname COLLATE "C")
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname COLLATE "C"),
+    CASE WHEN m.amname = 'heap' AND e.oid IS NULL AND current_setting('server_version_num')::int >= 140000
+        THEN pg_relation_size(c.oid) / current_setting('block_size')::int ELSE 0 END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am m ON m.oid = c.relam
 LEFT JOIN (SELECT unnest(extconfig) AS oid, unnest(extcondition) AS condition FROM pg_extension) e ON e.oid = c.oid
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {OWN}
     AND (e.oid IS NOT NULL OR NOT EXISTS (SELECT FROM pg_depend d
@@ -125,6 +132,7 @@ class Place(NamedTuple):
     readable: bool
     filtered: bool
     columns: tuple[str, ...]
+    blocks: int
 
     @property
     def name(self) -> str:
@@ -152,7 +160,7 @@ def rows(session: Session, query: str) -> list[Any]:
 def tables(session: Session) -> list[Place]:
     """Return every table whose rows a dump takes."""
     found = rows(session, TABLES)
-    return [Place(row[0], row[1], row[2], row[3], row[4], tuple(row[5])) for row in found]
+    return [Place(row[0], row[1], row[2], row[3], row[4], tuple(row[5]), int(row[6])) for row in found]
 
 
 def extensions(session: Session) -> list[Extension]:
@@ -173,8 +181,8 @@ def unreadable(session: Session) -> list[str]:
     return found + [f"large object {row[0]}" for row in rows(session, UNREADABLE_LARGE_OBJECTS)]
 
 
-def count_and_hash(place: Place) -> str:
-    """Return the query for a table's number of rows and the two halves of their hash.
+def count_and_hash(place: Place, condition: str = "") -> str:
+    """Return the query for the number of a table's rows, or of some, and the two halves of their hash.
 
     Its columns are named one by one, in the order of their names: a restored child of another table may have them in
     another order. The parent's query does not read its children.
@@ -183,18 +191,44 @@ def count_and_hash(place: Place) -> str:
     return f"""SELECT count(*)::text,
     coalesce(sum(('x' || substr(m, 1, 16))::bit(64)::bigint), 0)::text,
     coalesce(sum(('x' || substr(m, 17, 16))::bit(64)::bigint), 0)::text
-FROM (SELECT md5(ROW({row})::text) AS m FROM ONLY {place.name} AS t {place.condition} OFFSET 0) rows"""  # noqa: S608
+FROM (SELECT md5(ROW({row})::text) AS m FROM ONLY {place.name} AS t {condition or place.condition} OFFSET 0) rows"""  # noqa: S608
 
 
-def joined(first: str, second: str) -> str:
+def joined(first: int, second: int) -> str:
     """Return a hash of 32 digits from the sums of its two halves."""
-    return "".join(f"{int(half) % (1 << 64):016x}" for half in (first, second))
+    return "".join(f"{half % (1 << 64):016x}" for half in (first, second))
 
 
-def table(session: Session, place: Place) -> Table:
+def ranges(blocks: int) -> list[str]:
+    """Return conditions that split a table; the last one has no end."""
+    starts = range(RANGE, blocks, RANGE)
+    edges = zip((None, *starts), (*starts, None), strict=True)
+    return [" AND ".join(bound for bound in bounds(first, end)) for first, end in edges]
+
+
+def bounds(first: int | None, end: int | None) -> list[str]:
+    """Return what holds of a row's place between two blocks."""
+    found = [f"t.ctid >= '({first},0)'"] if first is not None else []
+    return found + ([f"t.ctid < '({end},0)'"] if end is not None else [])
+
+
+def table(session: Session, place: Place, rest: Rest | None = None) -> Table:
     """Return a table's rows and hash; raise StopError that names it when the server cannot write one of its rows."""
+    conditions = [f"WHERE {each}" if each else "" for each in ranges(place.blocks if rest else 0)]
+    found = []
+    for condition in conditions:
+        began = time.monotonic()
+        found.append(numbers(session, place, condition))
+        if rest:
+            rest(time.monotonic() - began)
+    count, first, second = (sum(values) for values in zip(*found, strict=True))
+    return Table(place.name, count, joined(first, second))
+
+
+def numbers(session: Session, place: Place, condition: str) -> tuple[int, int, int]:
+    """Return the number of a table's rows that a condition holds of, and the sums of the halves of their hashes."""
     try:
-        (row,) = session.execute(count_and_hash(place).encode()).fetchall()
+        (row,) = session.execute(count_and_hash(place, condition).encode()).fetchall()
     except psycopg.Error as error:
         if error.sqlstate in TOO_BIG or TOO_BIG_WORDS in str(error):
             raise StopError(
@@ -202,8 +236,8 @@ def table(session: Session, place: Place) -> Table:
                 f"{words(error)}. Keep such values in large objects or outside the database"
             ) from None
         raise StopError(f"table {place.name}: cannot be read: {words(error)}") from None
-    count, first, second = (str(value) for value in row)
-    return Table(place.name, int(count), joined(first, second))
+    count, first, second = (int(str(value)) for value in row)
+    return count, first, second
 
 
 def sequences(session: Session) -> dict[str, str]:
@@ -220,13 +254,16 @@ def sequences(session: Session) -> dict[str, str]:
     return found
 
 
-def read(session: Session, tick: Callable[[str, int, int], None]) -> Contents:
-    """Return what the session sees, telling `tick` of each table before it is read, its number and their count."""
+def read(session: Session, tick: Callable[[str, int, int], None], rest: Rest | None = None) -> Contents:
+    """Return what the session sees, telling `tick` of each table before it is read, its number and their count.
+
+    With `rest` large tables are read bit by bit, and it is called after each with the seconds that it took.
+    """
     places = tables(session)
     found = []
     for number, place in enumerate(places):
         tick(place.name, number, len(places))
-        found.append(table(session, place))
+        found.append(table(session, place, rest))
     tick("large objects", len(places), len(places))
     ((count, first, second),) = rows(session, LARGE_OBJECTS)
     return Contents(
@@ -234,6 +271,6 @@ def read(session: Session, tick: Callable[[str, int, int], None]) -> Contents:
         sequences=tuple(Sequence(name, value, value) for name, value in sequences(session).items()),
         extensions={extension.name: extension.version for extension in extensions(session)},
         large_objects=int(count),
-        large_objects_hash=joined(first, second),
+        large_objects_hash=joined(int(first), int(second)),
         objects={str(kind): int(number) for kind, number in rows(session, OBJECTS)},
     )
