@@ -95,14 +95,14 @@ def install_plugins(pulumi_home: Path, python: Path, repository: Path) -> list[P
 def launcher(plugin: Plugin, python: Path, repository: Path) -> str:
     """Return a plugin's launcher: a shell script, because a `#!` line takes neither spaces nor long paths."""
     interpreter = shlex.quote(str(python))
-    script = shlex.quote(str(repository / "offline" / "launch.py"))
+    script = shlex.quote(str(repository / "offline" / "start.py"))
     return (
         "#!/bin/sh\n"
         f"if [ ! -x {interpreter} ] || [ ! -f {script} ]; then\n"
         f"  echo 'the plugin {plugin.name} has lost its Python environment or its sources; run `make up` again' >&2\n"
         "  exit 1\n"
         "fi\n"
-        f'exec {interpreter} -I {script} {plugin.package} "$@"\n'
+        f'exec {interpreter} -I -S {script} {plugin.package} "$@"\n'
     )
 
 

@@ -29,7 +29,9 @@ def _object(fields: Fields, inputs: Mapping[str, Value], state: Mapping[str, Val
         if not same:
             unchanged = False
             defaults.discard(name)
-    if defaults:
+    if defaults or (unchanged and recorded == []):
+        # Unlike the official provider, which drops an empty one: then every resource would come out of the refresh with
+        # other inputs than it has, and the engine write the whole state again for each of them in every update.
         result[DEFAULTS] = [*sorted(defaults)]
     return result, unchanged or not isinstance(recorded, list)
 

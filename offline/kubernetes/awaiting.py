@@ -79,6 +79,8 @@ def until_ready(cluster: Cluster, call: Call, resource: Resource, inputs: Object
         if is_set(inputs, SKIP_AWAIT):
             call.status("Skipping await logic")
         return live
+    if annotation(inputs, WAIT_FOR) and judge(_sight_of({"self": [live]})).ready:
+        return live  # what the server has just answered tells
     if isinstance(inputs.get("spec"), Mapping) and _needs_no_wait(cluster, live):
         return live
     limit = seconds(inputs, call.seconds)
@@ -138,6 +140,9 @@ def _needs_no_wait(cluster: Cluster, live: Object) -> bool:
 
 
 def _selector(live: Object) -> str:
+    """Return which pods to look at; none where an expression of the program's own decides: it sees the object alone."""
+    if annotation(live, WAIT_FOR):
+        return ""
     spec = live.get("spec") or {}
     if live.get("kind") == "Service":
         return ",".join(f"{key}={value}" for key, value in (spec.get("selector") or {}).items())

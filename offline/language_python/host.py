@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +21,7 @@ from offline.language_python.program import Program
 from offline.plugin.log import EngineLog
 
 PROGRAM_FILE = "__main__.py"
+SDK = "pulumi"
 Failure = (options.OptionError, interpreter.InterpreterError, packages.MetadataError, InstallError)
 
 
@@ -29,6 +31,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def __init__(self, engine: str | None) -> None:
         self._engine = engine
         self._running: set[Callable[[], None]] = set()
+        self._begun: tuple[interpreter.Interpreter, Program] | None = None
         self._lock = threading.Lock()
 
     def Handshake(
@@ -45,7 +48,10 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     def GetRequiredPackages(
         self, request: language_pb2.GetRequiredPackagesRequest, context: grpc.ServicerContext
     ) -> language_pb2.GetRequiredPackagesResponse:
-        """Name the provider plugins that the installed packages call for; install the requirements where none are."""
+        """Name the provider plugins that the installed packages call for; install the requirements where none are.
+
+        The engine asks before it runs the program: the plugins are next, and the refresh. Its process begins meanwhile.
+        """
         try:
             wanted = _options(request.info)
             directory = Path(request.info.program_directory)
@@ -53,7 +59,10 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
                 log = EngineLog(self._engine)
                 for line in install(wanted, directory, os.environ):
                     log.status(line)
-            found = packages.installed(interpreter.choose(wanted, os.environ).search_path())
+            python = interpreter.choose(wanted, os.environ)
+            found = packages.installed(python.search_path())
+            if SDK in {package.name for package in found}:
+                self._begin(python)
             needed = [dependency for package in found if (dependency := packages.dependency(package)) is not None]
         except Failure as error:
             _abort(context, error)
@@ -77,7 +86,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         try:
             wanted = _options(request.info) if request.HasField("info") else options.Options()
             python = interpreter.choose(wanted, os.environ)
-            executable, version = interpreter.ask(python)[:2]
+            executable, version = python.shown(), python.version()
             pip = next((p.version for p in packages.installed(python.search_path()) if p.name == "pip"), "none")
         except Failure as error:
             _abort(context, error)
@@ -156,18 +165,33 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         if entry.is_dir() and not (entry / PROGRAM_FILE).is_file():
             return f"there is no program: {entry.resolve() / PROGRAM_FILE} does not exist"
         names = {package.name for package in packages.installed(python.search_path())}
-        if "pulumi" not in names:
+        if SDK not in names:
             return (
-                f"the Python environment of {python.executable} has no package `pulumi`. "
+                f"the Python environment of {python.executable} has no package `{SDK}`. "
                 "Run `pulumi install` to install the program's requirements into it."
             )
         if wanted.typechecker is not None:
             complaint = typecheck.check(wanted.typechecker, python, directory, os.environ)
             if complaint is not None:
                 return complaint
-        program = Program(python, description(request, self._engine), os.environ)
+        program = self._taken(python) or Program(python, os.environ)
         with _Tracked(self, program.cancel, context):
-            return program.wait()
+            return program.run(description(request, self._engine))
+
+    def _begin(self, python: interpreter.Interpreter) -> None:
+        """Start the process that will run the program; a Run that comes without one says what is wrong."""
+        with self._lock, suppress(OSError):
+            if self._begun is None:
+                self._begun = python, Program(python, os.environ)
+
+    def _taken(self, python: interpreter.Interpreter) -> Program | None:
+        """Return the process that has begun on an interpreter, once."""
+        with self._lock:
+            begun, self._begun = self._begun, None
+        if begun is None or begun[0] == python:
+            return begun and begun[1]
+        begun[1].cancel()
+        return None
 
     def RunPlugin(
         self, request: language_pb2.RunPluginRequest, context: grpc.ServicerContext

@@ -45,8 +45,13 @@ class Interpreter:
         return [line for line in ask(self)[2:] if line]
 
     def version(self) -> str:
-        """Return the version, such as 3.11.7."""
-        return ask(self)[1]
+        """Return the version, such as 3.11.7; a virtual environment has it written down."""
+        found = _written(self.virtualenv).get("version") if self.virtualenv is not None else None
+        return found or ask(self)[1]
+
+    def shown(self) -> str:
+        """Return the path by which the interpreter knows itself."""
+        return str(self.executable.absolute()) if self.virtualenv is not None else ask(self)[0]
 
 
 def exists(virtualenv: Path) -> bool:
@@ -95,8 +100,13 @@ def ask(interpreter: Interpreter) -> list[str]:
 
 
 def _sees_system(virtualenv: Path) -> bool:
+    return _written(virtualenv).get("include-system-site-packages", "true").lower() == "true"
+
+
+def _written(virtualenv: Path) -> dict[str, str]:
+    """Return what a virtual environment says of itself; nothing where it says nothing."""
     try:
-        text = (virtualenv / "pyvenv.cfg").read_text()
+        lines = (virtualenv / "pyvenv.cfg").read_text().splitlines()
     except OSError:
-        return True
-    return "include-system-site-packages=true" in text.replace(" ", "").lower()
+        return {}
+    return {key.strip(): value.strip() for key, equals, value in (line.partition("=") for line in lines) if equals}

@@ -19,16 +19,16 @@ RUNNER = Path(__file__).with_name("runner.py")
 
 
 class Program:
-    """One run of a Pulumi program."""
+    """A process that loads the SDK, and runs one Pulumi program once it is told which."""
 
-    def __init__(self, interpreter: Interpreter, run: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    def __init__(self, interpreter: Interpreter, environment: Mapping[str, str]) -> None:
         self._reader, self._writer = os.pipe()
-        self._line = json.dumps(run).encode() + b"\n"
         self._cancelled = False
         self._closing = threading.Lock()
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             # Its standard output and error are the host's, which the engine shows. It shares the host's process group,
-            # so that the engine, which signals the group, reaches it.
+            # so that the engine, which signals the group, reaches it: not before it can end without a word.
             self._process = subprocess.Popen(
                 [interpreter.executable, RUNNER, str(self._reader)],
                 stdin=subprocess.DEVNULL, env=interpreter.environment(environment), pass_fds=[self._reader],
@@ -37,21 +37,23 @@ class Program:
             self._close_pipe()
             raise
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
             os.close(self._reader)
 
-    def wait(self) -> str | None:
-        """Hand over the run, wait for the end, and return what to tell the user.
+    def run(self, described: Mapping[str, Any]) -> str | None:
+        """Hand over what is to be run, wait for the end, and return what to tell the user.
 
         None is a good end; an empty text is a failure whose error was shown already, or a cancelled run.
         """
+        line = json.dumps(described).encode() + b"\n"
         try:
             sent = 0
-            while sent < len(self._line):
-                sent += os.write(self._writer, self._line[sent:])
+            while sent < len(line):
+                sent += os.write(self._writer, line[sent:])
         except BrokenPipeError:
             pass  # it ended before it read: its exit code says more
         finally:
-            self._line = b""
+            del line
         code = self._process.wait()
         self._close_pipe()
         return "" if self._cancelled else outcome(code)

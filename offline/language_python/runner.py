@@ -1,8 +1,9 @@
 """Runs one Pulumi program; started by the language host with the program's own interpreter.
 
-Stands alone: it sees the program's packages, not this project's. The run's description, the configuration with its
-secrets in it, comes as one line of JSON through an inherited pipe, whose number is the only argument. The pipe stays
-open: its end means that the host is gone, and the program with it.
+Stands alone: it sees the program's packages, not this project's. It loads the SDK, which takes as long as all that the
+engine does meanwhile. The run's description, the configuration with its secrets in it, comes then as one line of JSON
+through an inherited pipe, whose number is the only argument. The pipe stays open: its end means that the host is gone,
+and the program with it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import signal
 import sys
 import threading
 import traceback
+from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,10 +30,16 @@ LOG_SECONDS = 10.0
 
 
 def receive(descriptor: int) -> dict[str, Any]:
-    """Read the run's description, and from then on end this process when the pipe's other end is closed."""
+    """Wait for the run's description, and from then on end this process when the pipe's other end is closed.
+
+    Where that is closed before, nothing was to be run, and this ends the process too.
+    """
     os.set_inheritable(descriptor, False)
     pipe = os.fdopen(descriptor, "rb", closefd=False)
-    run: dict[str, Any] = json.loads(pipe.readline())
+    line = pipe.readline()
+    if not line:
+        finish(0)
+    run: dict[str, Any] = json.loads(line)
     threading.Thread(target=_follow, args=(pipe,), daemon=True).start()
     return run
 
@@ -43,16 +52,25 @@ def _follow(pipe: Any) -> None:
 
 
 def send_aside(engine: Any, severity: int, thread: Executor) -> None:
-    """Have messages of a severity sent in their order by another thread: nobody waits for them.
+    """Have messages of a severity sent in their order by another thread, those that wait for it together.
 
-    The SDK says four things of each resource for `--debug`, and stops the whole program until the engine has each.
+    The SDK says four things of each resource for `--debug`, and would stop the whole program until the engine has each.
     """
     send = engine.Log
+    waiting: deque[Any] = deque()
+
+    def send_waiting() -> None:
+        taken = [waiting.popleft() for _ in range(len(waiting))]
+        for _, alike in groupby(taken, key=lambda each: (each.urn, each.streamId, each.ephemeral)):
+            request, *more = alike
+            request.message = "\n".join([request.message, *(each.message for each in more)])
+            send(request, timeout=LOG_SECONDS)
 
     def log(request: Any, *arguments: Any, **options: Any) -> Any:
         if request.severity != severity:
             return send(request, *arguments, **options)
-        return thread.submit(send, request, timeout=LOG_SECONDS)
+        waiting.append(request)
+        return thread.submit(send_waiting)
 
     engine.Log = log
 
@@ -108,11 +126,15 @@ def finish(code: int) -> NoReturn:
 def main() -> None:
     """Run the program the pipe describes; exit code 32 when its error was shown already."""
     del sys.path[0]  # this file's folder: its modules are not the program's
-    run = receive(int(sys.argv[1]))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    # Until there is something to run, an interrupt is no more than the end. The host has held it back till here.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     import pulumi
 
+    run = receive(int(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     aside = ThreadPoolExecutor(max_workers=1)
     configure(run, aside)
     sys.argv = [run["program"], *run["arguments"]]

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent import futures
 
 import grpc
 
+from offline.plugin import owner
+from offline.plugin.owner import Owner
+
 MAX_MESSAGE_BYTES = 400 * 1024 * 1024  # what the engine itself allows
 THREADS = 64  # a call may wait minutes for a container, so more than the engine's usual 16 at once
 GRACE_SECONDS = 1.0
 NICENESS = 10  # what serves on the same machine goes first; on an idle one this costs nothing
-PARENT_POLL_SECONDS = 1.0
 
 OPTIONS = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -51,28 +51,18 @@ def serve(servicer_adder: Callable[[grpc.Server], None]) -> None:
     servicer_adder(server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    threading.Thread(target=_watch_engine, args=(ask, os.getppid()), daemon=True).start()
+    whose = owner.current()
+    threading.Thread(target=_watch, args=(whose, ask), daemon=True).start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     os.read(asked, 1)
     server.stop(GRACE_SECONDS).wait(2 * GRACE_SECONDS)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # a call that still waits for a container must not keep the process
+    whose.leave(0)  # at once: a call that still waits for a container must not keep the process
 
 
-def _watch_engine(ask: int, parent: int) -> None:
-    """Write to `ask` when the parent process, the engine, has ended.
-
-    Standard input tells nothing: the engine's end of it closes whenever its garbage collector comes by.
-    """
-    try:
-        engine = os.pidfd_open(parent)
-    except (AttributeError, OSError):  # not Linux, an old kernel, or the parent ended before we looked
-        while os.getppid() == parent:
-            time.sleep(PARENT_POLL_SECONDS)
-    else:
-        if os.getppid() == parent:  # else the number may be another process's by now
-            select.select([engine], [], [])
-        os.close(engine)
+def _watch(whose: Owner, ask: int) -> None:
+    """Write to `ask` when the owner has ended."""
+    whose.wait()
     os.write(ask, b"\0")

@@ -117,6 +117,19 @@ def test_what_was_stopped_or_removed_by_hand_is_back_after_the_next_update(stack
     assert "created" not in unchanged
 
 
+def test_a_refresh_over_what_has_not_changed_leaves_the_inputs_as_they_were(stack: Project) -> None:
+    """Else the engine writes the state again for each resource in every update."""
+
+    def inputs() -> dict[str, Any]:
+        exported = json.loads(stack.succeed("stack", "export", "--show-secrets", "--stack", stack.stack))
+        return {each["urn"]: each.get("inputs") for each in exported["deployment"]["resources"]}
+
+    stack.up()
+    before = inputs()
+    stack.succeed("refresh", "--yes", "--skip-preview", "--stack", stack.stack)
+    assert inputs() == before
+
+
 def test_a_preview_makes_nothing(stack: Project, run_id: str) -> None:
     """What is not known yet stays unknown, and the daemon is left as it was."""
     shown = stack.succeed("preview", "--stack", stack.stack)

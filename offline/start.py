@@ -1,0 +1,67 @@
+"""What the engine starts as a plugin: `python -I -S offline/start.py NAME ARGUMENTS…`, NAME being a package here.
+
+All plugins load the same before their own, and the engine starts each twice in an update, one after the other. So only
+the first of them loads it, and leaves a process behind (`plugin/nursery.py`) from which the engine's later plugins are
+forked. What the engine started then stands for the plugin: it ends when that ends, and that ends when it does. Where
+there is nothing to be forked from, the plugin runs in this very process.
+
+Until it is known which, nothing is loaded that takes time: neither `site` (`-S`) nor `socket` nor `pathlib`.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+
+TAKEN = b"+"
+ROOT = __file__.rpartition("/offline/")[0]
+
+
+def main() -> None:
+    """Run the plugin named by the first argument; the rest is the engine's."""
+    stand_in()
+    import site
+
+    site.main()
+    sys.path.insert(0, ROOT)
+    from offline import launch
+
+    launch.load()
+    from offline.plugin import nursery
+
+    nursery.leave_behind(os.getppid(), ROOT)
+    launch.run(sys.argv.pop(1))
+
+
+def stand_in() -> None:
+    """Have the plugin forked and stand for it until its end; return where that cannot be."""
+    if sys.platform != "linux":
+        return
+    import _socket
+
+    line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        line.connect(f"\0scaffold-plugins-{os.getppid()}".encode())
+        # Anybody may have taken that name.
+        owner = line.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)[4:8]
+        if int.from_bytes(owner, sys.byteorder) != os.geteuid():
+            return
+        wanted = marshal.dumps((ROOT, sys.executable, sys.argv, os.getcwd(), dict(os.environ), os.getpgrp()))  # noqa: PTH109
+        files = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2))
+        line.sendmsg([len(wanted).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)])
+        line.sendall(wanted)
+        if line.recv(1) != TAKEN:
+            return
+    except OSError:
+        return
+    while True:
+        try:
+            code = line.recv(1)
+            os._exit(code[0] if code else 1)
+        except KeyboardInterrupt:
+            line.shutdown(_socket.SHUT_WR)
+
+
+if __name__ == "__main__":
+    main()
