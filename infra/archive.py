@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from infra import images
-from infra.model import Job, Limits, Mount, Volume, Workload
+from urllib.parse import urlsplit
+
+from infra import images, values
+from infra.model import EVERYWHERE, FILES, Egress, File, Job, Limits, Mount, Volume, Workload
+from infra.release import file_name, public_file
+from infra.secrets import Secret, Secrets, configured
 from infra.settings import Settings
 
 DATA_FOLDER = "/var/lib/postgresql"
@@ -11,6 +15,9 @@ FOLDER = "/var/lib/pgbackrest"
 NAME = "archive"
 RESTORE = "database-restore"
 FIRST = "database"
+SECRETS = ("PITR_S3_ACCESS_KEY_ID", "PITR_S3_SECRET_ACCESS_KEY", "PITR_PASSPHRASE")
+AUTHORITIES = "PITR_S3_CA"
+HTTPS = 443
 
 
 def volumes(settings: Settings) -> tuple[Volume, ...]:
@@ -41,13 +48,49 @@ def environment(settings: Settings) -> dict[str, str]:
         "PITR_DIFF_DAYS": str(own.diff_days),
         "PITR_KEEP_DAYS": str(own.keep_days),
         "PITR_QUEUE_MB": str(own.queue_max),
+        **bucket_environment(settings),
     }
 
 
-def restores(settings: Settings, database: str, user: int, beside: str) -> tuple[Job, ...]:
+def bucket_environment(settings: Settings) -> dict[str, str]:
+    """Return what is told of the bucket, where the archive is in one, and in which files the rest is."""
+    own = settings.pitr.bucket
+    if not own:
+        return {}
+    told = {
+        "PITR_S3_BUCKET": own.name,
+        "PITR_S3_ENDPOINT": own.endpoint,
+        "PITR_S3_PREFIX": own.prefix,
+        "PITR_S3_REGION": own.region,
+    }
+    named = (*SECRETS, *((AUTHORITIES,) if own.authorities else ()))
+    paths = {f"{name}_FILE": f"{FILES}/{file_name(name)}" for name in named}
+    return {name: value for name, value in told.items() if value} | paths
+
+
+def files(settings: Settings, secrets: Secrets) -> tuple[File, ...]:
+    """Return the bucket's key, what its content is encrypted with, and by whom its server is known."""
+    own = settings.pitr.bucket
+    if not own:
+        return ()
+    held: tuple[Secret, ...] = (configured(own.key_id), configured(own.secret), secrets.archive_passphrase)
+    found = [
+        File(file_name(name), secret.value, secret.fingerprint, secret=True)
+        for name, secret in zip(SECRETS, held, strict=True)
+    ]
+    return (*found, *((public_file(file_name(AUTHORITIES), own.authorities),) if own.authorities else ()))
+
+
+def egress(settings: Settings) -> tuple[Egress, ...]:
+    """Return the way to the bucket, where the archive is in one."""
+    own = settings.pitr.bucket
+    return (Egress(EVERYWHERE, values.port_or_none(urlsplit(own.endpoint)) or HTTPS),) if own else ()
+
+
+def restores(settings: Settings, secrets: Secrets, database: str, user: int, beside: str) -> tuple[Job, ...]:
     """Describe the job that fills a new volume from the archive and proves it, where there is one to fill.
 
-    It reaches nobody, and nobody reaches the server that it recovers.
+    It reaches nobody but the bucket, where the archive is in one, and nobody reaches the server that it recovers.
     """
     own = settings.generations
     if not own.filled:
@@ -64,8 +107,11 @@ def restores(settings: Settings, database: str, user: int, beside: str) -> tuple
                     "DATABASE": database,
                     "MEMORY_LIMIT_MB": str(settings.database_memory),
                     "RESTORE_TO": own.moment,
+                    **bucket_environment(settings),
                 },
+                files=files(settings, secrets),
                 mounts=(Mount(own.filled, DATA_FOLDER), Mount(NAME, FOLDER)),
+                egress=egress(settings),
             ),
             beside=beside,
         ),

@@ -27,8 +27,11 @@ SECONDS_FOR_THE_LAST_WORDS = 5
 MIGRATE = "migrate"
 
 
-def service(settings: Settings, reachable_from: tuple[str, ...]) -> Service:
-    """Describe the database server; it holds no secret, and its superuser answers on the socket alone."""
+def service(settings: Settings, secrets: Secrets, reachable_from: tuple[str, ...]) -> Service:
+    """Describe the database server, whose superuser answers on the socket alone; what secrets it holds are a bucket's.
+
+    It calls nobody but that bucket.
+    """
     return Service(
         name=NAME,
         workload=Workload(
@@ -43,7 +46,9 @@ def service(settings: Settings, reachable_from: tuple[str, ...]) -> Service:
                 "STOP_TIMEOUT": str(STOP_SECONDS - SECONDS_FOR_THE_LAST_WORDS),
                 **archive.environment(settings),
             },
+            files=archive.files(settings, secrets),
             mounts=(*archive.mounts(settings), SOCKET_MOUNT),
+            egress=archive.egress(settings),
         ),
         port=PORT,
         probe=Probe(command=("probe-database",)),

@@ -73,6 +73,7 @@ class Secrets:
     backup_signing_key: Secret
     restore_admin_password: Secret
     restore_loader_password: Secret
+    archive_passphrase: Secret
     saml_pairs: Pairs | None = None
 
 
@@ -90,6 +91,8 @@ def of(settings: Settings) -> Secrets:
         backup_password=generated("database-backup", 1, PASSWORD_LENGTH),
         restore_admin_password=generated("database-restore-admin", 1, PASSWORD_LENGTH),
         restore_loader_password=generated("database-restore-loader", 1, PASSWORD_LENGTH),
+        # Made for every stack and never anew: what is in a bucket outlives the setting that names it.
+        archive_passphrase=generated("archive-passphrase", 1, KEY_LENGTH),
         backup_signing_key=signing_key(generated("backup-signing", 1, KEY_LENGTH)),
         saml_pairs=saml_pairs(settings),
     )

@@ -38,6 +38,8 @@ SECRETS = frozenset(
         "factorKeyFallbacks",
         "imageRegistryPassword",
         "metricsToken",
+        "pitrS3AccessKey",
+        "pitrS3SecretKey",
         "releaseKey",
         "restoreAdminUrl",
         "restoreLoaderUrl",
@@ -173,21 +175,8 @@ class Generations:
 
 
 @dataclass(frozen=True)
-class Pitr:
-    """Whether the log is archived, when base backups are made, for how long; the queue in MiB, storage in GiB."""
-
-    enabled: bool
-    hour: int
-    full_days: int
-    diff_days: int
-    keep_days: int
-    queue_max: int
-    storage: int
-
-
-@dataclass(frozen=True)
 class Bucket:
-    """A bucket that speaks S3, to which backups are copied; an empty endpoint is Amazon's own."""
+    """A bucket that speaks S3, for copies of backups or for the archive; an empty endpoint is Amazon's own."""
 
     name: str
     endpoint: str
@@ -196,6 +185,20 @@ class Bucket:
     authorities: str
     key_id: ConfiguredSecret
     secret: ConfiguredSecret
+
+
+@dataclass(frozen=True)
+class Pitr:
+    """Whether the log is archived, where to, when base backups are made, for how long; queue in MiB, storage in GiB."""
+
+    enabled: bool
+    hour: int
+    full_days: int
+    diff_days: int
+    keep_days: int
+    queue_max: int
+    storage: int
+    bucket: Bucket | None
 
 
 @dataclass(frozen=True)
@@ -349,6 +352,11 @@ def setting(key: str) -> str:
     return f"pulumi config set --secret {key}" if key in SECRETS else f"pulumi config set {key} VALUE"
 
 
+def bucket_keys(of: str) -> tuple[str, ...]:
+    """Return the settings of a bucket, the backups' or the archive's, that go together."""
+    return tuple(f"{of}S3{part}" for part in ("Bucket", "AccessKey", "SecretKey"))
+
+
 def read(given: Mapping[str, str]) -> Settings:
     """Turn configuration values, as text, into settings; raise SettingsError naming every one that is wrong."""
     reader = Reader(given)
@@ -430,7 +438,9 @@ class Reader:
     def problem(self, key: str, wanted: str, got: object = None) -> None:
         """Keep a problem of one setting; a secret's value is not repeated."""
         shown = "a value that does not fit" if key in SECRETS else repr(got)
-        self.problems.append(f"{key}: got {shown}, wanted {wanted}. Set it: {setting(key)}")
+        text = f"{key}: got {shown}, wanted {wanted}. Set it: {setting(key)}"
+        # Two may go by one setting.
+        self.problems += [] if text in self.problems else [text]
 
     def raw(self, key: str) -> Any:
         """Return the value as its declared type, or the default; wrong types become a problem and the default."""
@@ -556,7 +566,13 @@ class Reader:
             keep_days=self.whole("pitrKeepDays", 1, 3660),
             queue_max=self.whole("pitrQueueMax", 32, 1048576),
             storage=self.whole("pitrStorage", 1, 65536),
+            bucket=self.bucket("pitr"),
         )
+        if not found.enabled and (given := [key for key in bucket_keys("pitr") if self.text(key)]):
+            self.problems.append(
+                f"{given[0]}: set without pitr, so that nothing is archived. "
+                f"Set it: pulumi config set pitr true, or remove this one: pulumi config rm {given[0]}"
+            )
         if found.enabled and self.text("databaseUrl"):
             self.problems.append(
                 "pitr: got true, wanted false beside databaseUrl: who runs the managed database archives its log. "
@@ -594,7 +610,7 @@ class Reader:
             storage=self.whole("backupStorage", 1, 65536),
             memory=self.whole("backupMemory", 256, 1048576),
             cpus=self.checked("backupCpus", values.processors),
-            bucket=self.bucket(),
+            bucket=self.bucket("backup"),
             webhook_url=self.secret("backupWebhookUrl", values.web_address),
             ping_url=self.secret("backupPingUrl", values.web_address),
             smtp_url=self.secret("backupSmtpUrl", values.smtp_address),
@@ -650,13 +666,18 @@ class Reader:
             )
         return found
 
-    def bucket(self) -> Bucket | None:
-        """Return the bucket that backups are copied to, or None; name and key go together."""
-        name = self.checked("backupS3Bucket", values.bucket_or_nothing)
-        endpoint = self.checked("backupS3Endpoint", values.https_host_or_nothing)
-        key_id = self.secret("backupS3AccessKey", values.one_line)
-        secret = self.secret("backupS3SecretKey", values.one_line)
-        parts = {key: bool(self.text(key)) for key in ("backupS3Bucket", "backupS3AccessKey", "backupS3SecretKey")}
+    def bucket(self, of: str) -> Bucket | None:
+        """Return the bucket of backups or of the archive, or None; name and key go together.
+
+        It is on the backups' server unless something is said of its own; a key is never another's.
+        """
+        name = self.checked(f"{of}S3Bucket", values.bucket_or_nothing)
+        own = any(self.text(f"{of}S3{part}") for part in ("Endpoint", "Region", "Authorities"))
+        server = of if own else "backup"
+        endpoint = self.checked(f"{server}S3Endpoint", values.https_host_or_nothing)
+        key_id = self.secret(f"{of}S3AccessKey", values.one_line)
+        secret = self.secret(f"{of}S3SecretKey", values.one_line)
+        parts = {key: bool(self.text(key)) for key in bucket_keys(of)}
         for key in [key for key, there in parts.items() if not there and any(parts.values())]:
             given = next(other for other, there in parts.items() if there)
             self.problems.append(f"{key}: not set, though {given} is; they go together. Set it: {setting(key)}")
@@ -665,9 +686,9 @@ class Reader:
         return Bucket(
             name=name,
             endpoint=endpoint,
-            region=self.checked("backupS3Region", values.word_or_nothing),
-            prefix=self.checked("backupS3Prefix", values.prefix_or_nothing),
-            authorities=self.checked("backupS3Authorities", values.certificate),
+            region=self.checked(f"{server}S3Region", values.word_or_nothing),
+            prefix=self.checked(f"{of}S3Prefix", values.prefix_or_nothing),
+            authorities=self.checked(f"{server}S3Authorities", values.certificate),
             key_id=key_id,
             secret=secret,
         )

@@ -50,7 +50,7 @@ def describe(
     prepared = database.check(settings, managed) if managed else database.roles(settings, kept)
     loaded = [recovery.job(settings, kept, recover, prepared.name)] if recover else []
     callers = (web.NAME, web.MIGRATE, *(each.name for each in (*backups, *restores)), *(each.name for each in loaded))
-    own_database = [] if managed else [database.service(settings, reachable_from=callers)]
+    own_database = [] if managed else [database.service(settings, kept, reachable_from=callers)]
     described = System(
         project=project,
         stack=stack,
@@ -63,7 +63,7 @@ def describe(
             *restores,
         ),
         jobs=(
-            *(() if managed else archive.restores(settings, database.DATABASE, database.USER, database.NAME)),
+            *(() if managed else archive.restores(settings, kept, database.DATABASE, database.USER, database.NAME)),
             prepared,
             *loaded,
             *web.jobs(settings, made, origin, back, release_id, first=loaded[0].name if loaded else prepared.name),

@@ -12,6 +12,9 @@ from operate.stack import Stack
 from setup.problem import Problem
 from setup.processes import Failed
 
+OF_A_BUCKET = ("pitrS3Bucket", "pitrS3AccessKey", "pitrS3SecretKey")
+"""Settings that mean nothing without an archive."""
+
 
 def run(request: Request) -> int:
     """Take it out of the settings and the state, then delete it; one in use, or of another stack, is refused."""
@@ -35,7 +38,8 @@ def run(request: Request) -> int:
         consent.given(
             request,
             f"This deletes the volume {name} of the stack {request.stack}, with all that is in it, for ever"
-            + (", and ends the archiving" if name == ARCHIVE else ""),
+            + (", and ends the archiving" if name == ARCHIVE else "")
+            + ("; what is in its bucket stays there" if name == ARCHIVE and request.setting(OF_A_BUCKET[0]) else ""),
             name,
             f"make forget-volume STACK={request.stack} NAME={name} YES=yes",
         )
@@ -44,6 +48,8 @@ def run(request: Request) -> int:
         generations.write(stack, known, without(known, name))
         if name == ARCHIVE:
             stack.set("pitr", "false")
+            for key in OF_A_BUCKET if request.setting(OF_A_BUCKET[0]) else ():
+                stack.unset(key)
         code = up.update(request, stack)
         if code != 0:
             return code

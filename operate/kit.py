@@ -41,8 +41,10 @@ On an empty machine with Debian or Ubuntu, as root or with sudo, in a clone of t
     make recover KIT=FILE IDENTITY=KEYFILE
 
 FILE is the encrypted kit, KEYFILE has the private key (AGE-SECRET-KEY-1...). It brings state, passphrase and settings
-back, makes the stack anew, loads the newest good backup from {bucket}
-before anything serves, and says what it loaded. Cut off, the same command goes on. BACKUP=ID takes another backup.
+back, makes the stack anew, and brings its data back from
+{bucket}
+before anything serves: from the archive all that was committed, else the newest good backup. It says what it loaded.
+Cut off, the same command goes on. BACKUP=latest takes the newest backup in any case, BACKUP=ID another one.
 
 BY HAND, WITHOUT THAT COMMAND
 The archive opens with age and tar; the state, with Pulumi:
@@ -60,6 +62,9 @@ A backup is a folder in the bucket; its dump opens and loads with
 
     age --decrypt --identity KEYFILE --output database.dump database.dump.age
     pg_restore --no-owner --single-transaction --exit-on-error --dbname=URL database.dump
+
+An archive in a bucket is pgBackRest's (stanza main, repo1-cipher-type aes-256-cbc); the key archive-passphrase of the
+state is its repo1-cipher-pass.
 """
 
 

@@ -1,7 +1,8 @@
-"""`make recover`: a recovery kit and the bucket of backups make an empty machine the same site again."""
+"""`make recover`: a recovery kit and a bucket, the archive's or the backups', make an empty machine the same site."""
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import re
@@ -27,6 +28,10 @@ from setup.processes import Failed
 
 ONLY_STATE = "--only-state"
 LATEST = "latest"
+ARCHIVE = "archive"
+"""What the data is taken from where the archive is in a bucket: it has what came after the newest backup, too."""
+PREFIX, FIRST_PREFIX = "pitrS3Prefix", "pitr"
+LAST_COMMIT = "last completed transaction was at log time "
 TYPED = "make recover KIT=FILE IDENTITY=KEYFILE"
 WHERE = "SCAFFOLD_STATE_DIR=FOLDER names another folder for the state"
 
@@ -45,7 +50,7 @@ def run(request: Request) -> int:
             request.terminal.say(f"State, passphrase and settings of the stack {request.stack} are back.")
             request.terminal.say(f"make preview STACK={request.stack} shows what an update would do now.")
             return 0
-        return make_anew(request, stack, begun, key)
+        return make_anew(request, stack, opened, begun, key)
 
 
 def refuse_other_words(request: Request) -> bool:
@@ -118,13 +123,17 @@ def open_kit(request: Request, done: Prepared, sealed: bytes, key: bytes) -> Kit
 def begin(request: Request, opened: Kit, *, only_state: bool) -> Begun:
     """Return the recovery that goes on, or one that begins; raise Refused where something is in its way."""
     former = recovering.read(request.places, request.stack)
+    given = request.environment.get("BACKUP")
     if former and former.kit == opened.digest:
         request.terminal.note("going on with the recovery that was begun")
+        # An archive that does not lead to its end leaves the backups.
+        former = replace(former, backup=given or former.backup)
+        recovering.write(request.places, request.stack, former)
         return former
     problems = in_the_way(request, opened, former, only_state=only_state)
     if problems:
         raise up.Refused(problems)
-    begun = Begun(opened.digest, request.environment.get("BACKUP") or LATEST)
+    begun = Begun(opened.digest, given or (ARCHIVE if in_settings(opened, "pitrS3Bucket") else LATEST))
     private_folder(request.places.state)
     recovering.write(request.places, request.stack, begun)
     return begun
@@ -183,14 +192,22 @@ def on_the_platform(request: Request, opened: Kit) -> list[Problem]:
                 f"to go on with it: {alone}, then make up STACK={stack}; to begin without it, remove it",
             )
         )
-    if not preflight.setting("backupS3Bucket", opened.files[kit.STACK_FILE].decode()):
+    given = request.environment.get("BACKUP")
+    kinds = {ARCHIVE: "pitrS3Bucket", None: "pitrS3Bucket, backupS3Bucket"}
+    wanted = kinds.get(given or None, "backupS3Bucket")
+    if not any(in_settings(opened, key) for key in wanted.split(", ")):
         found.append(
             Problem(
-                f"The stack {stack} has no bucket (backupS3Bucket) to fetch its data from.",
+                f"The stack {stack} has no bucket ({wanted}) to fetch its data from.",
                 f"{alone}, then make up STACK={stack}, and load a backup that you have: docs/operations.md",
             )
         )
     return found
+
+
+def in_settings(opened: Kit, key: str) -> str:
+    """Return a setting of the stack as the kit has it, or nothing."""
+    return preflight.setting(key, opened.files[kit.STACK_FILE].decode()) or ""
 
 
 def put_back(request: Request, opened: Kit, begun: Begun, *, only_state: bool) -> Stack:
@@ -223,28 +240,54 @@ def put_back(request: Request, opened: Kit, begun: Begun, *, only_state: bool) -
     return stack
 
 
-def make_anew(request: Request, stack: Stack, begun: Begun, key: bytes) -> int:
-    """Run the update that loads the backup before anything serves, and return its exit code."""
+def make_anew(request: Request, stack: Stack, opened: Kit, begun: Begun, key: bytes) -> int:
+    """Run the update that brings the data back before anything serves, and return its exit code."""
     virtualenv.enter(request.places)
-    from infra import recovery
+    from infra import archive, recovery
 
     pinned = kept.pinned(request)
     if pinned:
         stack.unset(kept.SETTING)
         request.terminal.note(f"it was pinned to the release {pinned}, whose image is lost; the clone's is made")
-    # A new database begins on its first volume, and with no archive to go back in.
-    generations.write(stack, generations.of(request), Generations(generations.FIRST, (), ""))
-    loading = replace(stack, environment={**stack.environment, recovery.VARIABLE: begun.backup})
-    with handing.handed(request, key):
-        code = up.update(request, loading)
+    # A new database begins on its first volume; an archive that was on a volume is lost.
+    whole = begun.backup == ARCHIVE
+    restored = f"{generations.FIRST}@{LATEST}" if whole else ""
+    generations.write(stack, generations.of(request), Generations(generations.FIRST, (), restored))
+    if not whole:
+        archive_anew(request, stack, opened)
+    loading = {} if whole else {recovery.VARIABLE: begun.backup}
+    job = archive.RESTORE if whole else recovery.NAME
+    with contextlib.nullcontext() if whole else handing.handed(request, key):
+        code = up.update(request, replace(stack, environment={**stack.environment, **loading}))
     if code != 0:
         request.terminal.say("The same command goes on from here; nothing else may be done with the stack before.")
+        if whole and in_settings(opened, "backupS3Bucket"):
+            request.terminal.say("With BACKUP=latest it takes the newest backup, and not what the archive has.")
         return code
-    for line in loaded(handing.said(request)):
+    for line in loaded(handing.said(request, job)):
         request.terminal.say(line)
     recovering.end(request.places, request.stack)
     request.terminal.say("Then: make backup, and make recovery-kit, since this machine is a new one.")
     return 0
+
+
+def archive_anew(request: Request, stack: Stack, opened: Kit) -> None:
+    """Have the archive in a bucket begin anew: what is there is another cluster's, and stays as it is."""
+    if not in_settings(opened, "pitrS3Bucket"):
+        return
+    former = in_settings(opened, PREFIX)
+    stack.set(PREFIX, following(former))
+    request.terminal.note(
+        f"the archive begins anew below {following(former)} in its bucket; "
+        f"what is below {former or FIRST_PREFIX} stays, and nothing gives it up"
+    )
+
+
+def following(prefix: str) -> str:
+    """Return the prefix of an archive after the one that has this prefix, or the usual one."""
+    former = prefix or FIRST_PREFIX
+    base, _, number = former.rpartition("-")
+    return f"{base}-{int(number) + 1}" if base and number.isdigit() else f"{former}-2"
 
 
 def loaded(lines: Sequence[str]) -> list[str]:
@@ -261,4 +304,9 @@ def loaded(lines: Sequence[str]) -> list[str]:
         elif "id" in told and "of" in told:
             found.append(f"Loaded: the backup {told['id']}, {told['rows']} rows in {told['tables']} tables.")
             found.append(f"It is of {told['of']}; what came after that is lost.")
+        elif event.startswith(LAST_COMMIT):
+            found.append(f"The archive's last commit is of {event.removeprefix(LAST_COMMIT)}; what came after is lost.")
+        elif "along" in told:
+            rows, tables = (sum(told[each].values()) for each in ("rows", "tables"))
+            found.append(f"Restored: the archive to its end, {rows} rows in {tables} tables, each page looked at.")
     return found

@@ -20,6 +20,8 @@ from setup.processes import Failed
 
 KEYS = ("backup-signing", "factor-key", "secret-key")
 """What cannot be made again; a setting of the same purpose takes the place of either of the last two."""
+OF_A_BUCKET = "archive-passphrase"
+"""What an archive in a bucket is encrypted with, and cannot be read without."""
 SEALED_ONLY = 3
 SECONDS = 900
 FIRST_LINE = b"age-encryption.org/v1\n"
@@ -72,7 +74,11 @@ def about(request: Request, now: datetime.datetime) -> About:
     from infra import origin
 
     comes_from = origin.of(request.places.repository, request.environment)
-    bucket, prefix = request.setting("backupS3Bucket"), (request.setting("backupS3Prefix") or "").strip("/")
+    places = [
+        f"s3://{bucket}/{(request.setting(f'{of}S3Prefix') or usual).strip('/')} ({what})"
+        for of, what, usual in (("pitr", "the archive", "pitr"), ("backup", "the backups", ""))
+        if (bucket := request.setting(f"{of}S3Bucket"))
+    ]
     return About(
         stack=request.stack,
         made_at=now.isoformat(timespec="seconds"),
@@ -80,7 +86,7 @@ def about(request: Request, now: datetime.datetime) -> About:
         revision=comes_from.revision,
         platform=request.platform,
         site=request.setting("siteUrl") or "",
-        bucket=f"s3://{bucket}/{prefix}" if bucket else "",
+        bucket=" or ".join(places),
     )
 
 
@@ -102,7 +108,7 @@ def files_of(stack: Stack) -> dict[str, bytes]:
     configured = {"factor-key": "factorKey", "secret-key": "secretKey"}
     lost = [
         key
-        for key in KEYS
+        for key in (*KEYS, *((OF_A_BUCKET,) if "scaffold:pitrS3Bucket:" in settings else ()))
         if not any(name == key or name.startswith(f"{key}-") for name in known)
         and f"scaffold:{configured.get(key, '-')}:" not in settings
     ]

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from server import setting, volume
+from server import bucket, setting, volume
 from server.access import SUPERUSER
+from server.bucket import Bucket
 from server.error import StopError
 
 ROOT = Path("/var/lib/pgbackrest")
@@ -20,6 +21,10 @@ WORK = Path("/tmp/pgbackrest")  # noqa: S108 - the container's own, where nothin
 CONFIGURATION = WORK / "pgbackrest.conf"
 SPOOL = volume.ROOT / "spool"
 STANZA = "main"
+BACKUPS = f"backup/{STANZA}"
+"""Where they are in the repository."""
+IN_A_HURRY = "--io-timeout=5"
+"""For whoever waits to be told of a bucket: pgBackRest tries it for nine times as long."""
 MEMORY_MB = 64
 """What the archivist and pgBackRest may take of the container's memory."""
 
@@ -74,10 +79,10 @@ def server_settings(plan: Archiving) -> dict[str, str]:
     }
 
 
-def render(plan: Archiving | None, data: Path) -> str:
+def render(plan: Archiving | None, data: Path, where: Bucket | None = None) -> str:
     """Return pgBackRest's configuration for a data directory; without a plan it is for reading the repository alone."""
     values = {
-        "repo1-path": str(REPOSITORY),
+        **(bucket.options(where) if where else {"repo1-path": str(REPOSITORY)}),
         "repo1-bundle": "y",
         "repo1-retention-full-type": "time",
         "repo1-retention-full": str(plan.keep_days if plan else 3660),
@@ -105,16 +110,21 @@ def render(plan: Archiving | None, data: Path) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def configure(plan: Archiving | None, data: Path) -> None:
-    """Write pgBackRest's configuration, and make the folders that it works in."""
+def configure(plan: Archiving | None, data: Path, where: Bucket | None) -> None:
+    """Write pgBackRest's configuration, which this user alone reads, and make the folders that it works in."""
     for folder in (WORK, *((SPOOL,) if plan else ())):
         folder.mkdir(mode=0o700, exist_ok=True)
-    volume.write(CONFIGURATION, render(plan, data))
+    volume.write(CONFIGURATION, render(plan, data, where))
+
+
+def place(where: Bucket | None) -> str:
+    """Return where the repository is, as people write it."""
+    return where.uri if where else str(ROOT)
 
 
 def holds_backups() -> bool:
-    """Return whether the repository holds backups, of whichever cluster."""
-    return (REPOSITORY / "backup" / STANZA / "backup.info").exists()
+    """Return whether the repository on the volume holds backups, of whichever cluster."""
+    return (REPOSITORY / BACKUPS / "backup.info").exists()
 
 
 def keep_out(environ: Mapping[str, str]) -> dict[str, str]:

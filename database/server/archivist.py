@@ -29,6 +29,7 @@ from server import (
 )
 from server.archiving import Archiving
 from server.error import StopError
+from server.reach import Archive
 from server.repository import Contents
 
 MOST_LOOK_SECONDS = 60.0
@@ -37,6 +38,7 @@ GAP_SECONDS = 900.0
 AGAIN_SECONDS = 60.0
 TELL_SECONDS = 600.0
 NICENESS = 10
+UNKNOWN = "what is in the archive cannot be told"
 SEGMENT = re.compile(r"[0-9A-F]{24}")
 STATE = """
 SELECT json_build_object(
@@ -91,6 +93,7 @@ class Archivist:
         self.told: dict[str, tuple[str, float]] = {}
         self.gaps: set[tuple[int, int, int]] = set()
         self.answered = -GAP_SECONDS
+        self.known = Contents([], Archive({}, {}))
 
     def work(self) -> None:
         """Prepare the repository, then look after it as often as there is something new in it, for ever."""
@@ -108,7 +111,8 @@ class Archivist:
             self.say_sometimes("error", what, f"cannot {what}: {error}")
             bulletin.write(volume.DATA, f"cannot {what}")
             return False
-        self.told.pop(what, None)
+        if self.told.pop(what, None):
+            line.say("info", f"it works again to {what}")
         return True
 
     def say_sometimes(self, level: str, what: str, text: str, **fields: object) -> None:
@@ -131,7 +135,12 @@ class Archivist:
         """Make the backup that is due; say what fails and what is missing; note what can be reached."""
         if not cluster.is_ready(volume.DATA):
             return
-        seen, contents = asked(), repository.look()
+        seen = asked()
+        try:
+            contents = self.known = repository.look()
+        except pgbackrest.ToolError:
+            note(seen, self.known, UNKNOWN)
+            raise
         self.judge(seen, contents)
         post(seen, contents)
         mine = [backup for backup in contents.backups if backup.timeline == seen.timeline]
@@ -144,7 +153,8 @@ class Archivist:
             # It may have taken hours.
             seen, contents = asked(), repository.look()
             post(seen, contents)
-        note(seen, contents)
+            self.known = contents
+        note(seen, contents, wrong(seen, contents))
 
     def judge(self, seen: Seen, contents: Contents) -> None:
         """Say what is wrong with the archive."""
@@ -177,6 +187,7 @@ class Archivist:
                 warnings += pgbackrest.run(
                     "expire", seconds=pgbackrest.LONG_SECONDS, still=lambda passed: still(kind, passed, before)
                 )[1]
+                repository.REMOTE.forget()
             after = repository.look()
         newest = max(after.backups, key=lambda backup: backup.began)
         line.say(
@@ -232,18 +243,19 @@ def post(seen: Seen, contents: Contents) -> None:
     bulletin.write(volume.DATA, wrong(seen, contents), gaps)
 
 
-def note(seen: Seen, contents: Contents) -> None:
-    """Keep in the repository what can be reached, for whoever watches over it."""
+def note(seen: Seen, contents: Contents, trouble: str) -> None:
+    """Keep beside the repository what can be reached, and what is wrong, for whoever watches over it."""
     kinds: Sequence[str] = ("full", "diff")
     failing = seen.failing or (seen.archived if was_let_go(seen.archived, contents) else "")
     ends = {kind: max((each.ended for each in contents.backups if each.kind == kind), default=0) for kind in kinds}
     document = {
         "at": line.timestamp(time.time()),
+        "trouble": trouble,
         "failing": failing,
         "waiting": seen.waiting,
         "last": {kind: line.timestamp(end) if end else "" for kind, end in ends.items()},
         **window.described(contents),
     }
     volume.write(archiving.STATUS, json.dumps(document, indent=1) + "\n")
-    told = metrics.render(time.time(), contents, seen.waiting, failing=bool(failing))
+    told = metrics.render(time.time(), contents, seen.waiting, failing=bool(trouble))
     volume.write(archiving.METRICS, told)

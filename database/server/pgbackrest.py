@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,9 @@ LONG_SECONDS = 7 * 86_400.0
 """A backup or a restore of a large database takes its time; one that hangs is stopped in the end."""
 TELL_SECONDS = 60.0
 STOP_SECONDS = 5.0
+OF_RETRIES = re.compile(r"\s*\[\w+Error\] on \d+ retr.*")
+ANSWER = "*** Path/Query ***"
+OF_ANSWER = re.compile(r"<(Code|Message)>(.*?)</\1>", re.DOTALL)
 LOCKED = 50
 LOCKED_SECONDS = 30.0
 
@@ -50,7 +54,7 @@ def once(words: Sequence[str], seconds: float, still: Callable[[int], None]) -> 
     """Run a command that may meet another one; raise LockedError when it does, and ToolError as `run` does."""
     began = time.monotonic()
     process = subprocess.Popen(
-        archiving.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        command_of(words, seconds), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, encoding="utf-8", errors="replace", env=archiving.keep_out(os.environ),
     )  # fmt: skip
     try:
@@ -71,6 +75,11 @@ def once(words: Sequence[str], seconds: float, still: Callable[[int], None]) -> 
     return output, warnings(said)
 
 
+def command_of(words: Sequence[str], seconds: float) -> list[str]:
+    """Return a command line; what has little time gives up a bucket that does not answer within it."""
+    return archiving.command(*words, *([archiving.IN_A_HURRY] if seconds <= SHORT_SECONDS else []))
+
+
 def stop(process: subprocess.Popen[str]) -> None:
     """End a process that still runs, politely at first."""
     if process.poll() is not None:
@@ -83,10 +92,14 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 
 def explained(said: str) -> str:
-    """Return the first error in what pgBackRest said, with its hints, as one line."""
+    """Return the first error in what pgBackRest said, with its hints, as one line.
+
+    Of a bucket's answer no more is left than its code and its words: the rest holds the key's name.
+    """
     _, mark, rest = said.partition("ERROR: ")
     lines = [text.strip() for text in (rest if mark else said).splitlines() if text.strip()]
-    return " ".join(text.removeprefix("HINT: ") for text in lines)
+    text, mark, answer = OF_RETRIES.sub("", " ".join(text.removeprefix("HINT: ") for text in lines)).partition(ANSWER)
+    return ": ".join([text.rstrip(" :"), *(words for _, words in OF_ANSWER.findall(answer))]) if mark else text
 
 
 def warnings(said: str) -> list[str]:

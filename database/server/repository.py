@@ -11,15 +11,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from server import archiving, line, pgbackrest
+from server import archiving, line, pgbackrest, setting
 from server.reach import Archive, Backup, ancestors_in
+from server.remote import HISTORY, Remote
 
 SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})-[0-9a-f]{40}(?:\.[a-z0-9]+)?")
-HISTORY = re.compile(r"([0-9A-F]{8})\.history")
 PER_FILE = 0x100
 """How many segments share the middle part of their names."""
 POLL_SECONDS = 0.2
 TELL_SECONDS = 10.0
+REMOTE = Remote()
 
 
 class Contents(NamedTuple):
@@ -35,10 +36,11 @@ def look() -> Contents:
     kept = told.get("archive") or []
     if not kept:
         return Contents([], Archive({}, {}))
-    identity = kept[-1]["database"]["id"]
-    folder = archiving.REPOSITORY / "archive" / archiving.STANZA / str(kept[-1]["id"])
+    identity, name = kept[-1]["database"]["id"], str(kept[-1]["id"])
     backups = [backup for entry in told.get("backup") or [] if (backup := backup_of(entry, identity))]
-    return Contents(backups, archive_in(folder))
+    if setting.read("PITR_S3_BUCKET", os.environ):
+        return Contents(backups, archive_of(*REMOTE.read(name)))
+    return Contents(backups, archive_in(archiving.REPOSITORY / "archive" / archiving.STANZA / name))
 
 
 def backup_of(entry: Mapping[str, Any], identity: int) -> Backup | None:
@@ -72,18 +74,24 @@ def name_of(timeline: int, segment: int) -> str:
 
 def archive_in(folder: Path) -> Archive:
     """Return the archived segments in a folder."""
-    segments: dict[int, dict[int, float]] = {}
-    ancestors: dict[int, list[tuple[int, int]]] = {}
+    times: dict[str, float] = {}
+    histories: dict[str, str] = {}
     for entry in scanned(folder):
-        if found := HISTORY.fullmatch(entry.name):
-            ancestors[int(found[1], 16)] = ancestors_in(Path(entry.path).read_text(encoding="utf-8"))
-        if not entry.is_dir():
-            continue
-        for file in scanned(Path(entry.path)):
-            if named := SEGMENT.fullmatch(file.name):
-                timeline, segment = numbers("".join(named.groups()))
-                segments.setdefault(timeline, {})[segment] = file.stat().st_mtime
-    return Archive(segments, ancestors)
+        if HISTORY.fullmatch(entry.name):
+            histories[entry.name] = Path(entry.path).read_text(encoding="utf-8")
+        if entry.is_dir():
+            times |= {file.name: file.stat().st_mtime for file in scanned(Path(entry.path))}
+    return archive_of(times, histories)
+
+
+def archive_of(times: Mapping[str, float], histories: Mapping[str, str]) -> Archive:
+    """Return the archive whose files are of these times, with what its history files say."""
+    segments: dict[int, dict[int, float]] = {}
+    for name, at in times.items():
+        if named := SEGMENT.fullmatch(name):
+            timeline, segment = numbers("".join(named.groups()))
+            segments.setdefault(timeline, {})[segment] = at
+    return Archive(segments, {int(name[:8], 16): ancestors_in(text) for name, text in histories.items()})
 
 
 def scanned(folder: Path) -> list[os.DirEntry[str]]:

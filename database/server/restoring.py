@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from server import (
     archiving,
+    bucket,
     cluster,
     line,
     memory,
@@ -81,15 +82,18 @@ def restore(target: Target) -> None:
     if PARTIAL.exists():
         volume.remove_tree(PARTIAL)
         line.say("warning", "removed a restore that was interrupted", path=str(PARTIAL))
-    archiving.configure(None, PARTIAL)
-    if not archiving.holds_backups():
-        raise StopError(f"{archiving.ROOT}: no backup is there. With pitr the database makes the first one by itself")
+    where = bucket.find(os.environ)
+    archiving.configure(None, PARTIAL, where)
     with repository.held(shared=True, seconds=BACKUP_SECONDS) as free:
         if not free:
             raise StopError(
                 f"a backup is being made, and is not done after {BACKUP_SECONDS:.0f} s. Run this again later"
             )
         contents = repository.look()
+        if not contents.backups:
+            raise StopError(
+                f"{archiving.place(where)}: no backup is there. With pitr the database makes the first one by itself"
+            )
         way = way_or_refuse(target, contents)
         refuse_without_room(way)
         fetch(target, way)

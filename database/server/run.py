@@ -7,8 +7,9 @@ import os
 import signal
 import time
 
-from server import access, archiving, cluster, jsonlog, memory, setting, settings, volume
+from server import access, archiving, bucket, cluster, jsonlog, memory, setting, settings, volume
 from server.archiving import Archiving
+from server.bucket import Bucket
 from server.child import STOPPING, Child, Escalation, Signals, reap, supervise
 from server.companion import Companion
 from server.error import StopError
@@ -49,11 +50,14 @@ def serve(signals: Signals, printer: Printer) -> int:
     began = time.monotonic()
     limit = memory.limit(os.environ)
     plan = archiving.read(os.environ)
+    where = bucket.find(os.environ) if plan else None
     sizing = settings.size(memory.left(limit, archiving.MEMORY_MB if plan else 0))
     stop_seconds = setting.seconds("STOP_TIMEOUT", STOP_SECONDS, os.environ)
     lock = claim(signals, printer)
+    if plan:
+        archiving.configure(plan, volume.DATA, where)
     if not cluster.inspect(volume.DATA):
-        refuse_to_begin_anew(plan)
+        refuse_to_begin_anew(plan, where, signals)
         make_cluster(signals, printer)
     if volume.narrow(volume.DATA):
         printer.say("warning", "the data directory was open to its group and is closed again", path=str(volume.DATA))
@@ -137,27 +141,48 @@ def make_cluster(signals: Signals, printer: Printer) -> None:
     cluster.adopt(volume.DATA, cluster.partial(volume.DATA))
 
 
-def refuse_to_begin_anew(plan: Archiving | None) -> None:
+def refuse_to_begin_anew(plan: Archiving | None, where: Bucket | None, signals: Signals) -> None:
     """Raise StopError where an empty volume is one that was to be restored, or whose cluster the archive still has."""
     if setting.read("NEW_CLUSTER", os.environ) == "refused":
         raise StopError(
             f"{volume.ROOT}: the volume is empty, wanted one that a restore has filled: databaseVolume names it. "
             "Name the one that was used before, or restore into a new one: make restore-pit TO=latest"
         )
-    if plan and archiving.holds_backups():
+    if plan and (bucket_holds_backups(where, signals) if where else archiving.holds_backups()):
+        anew = "pulumi config set pitrS3Prefix ANOTHER" if where else "pulumi config set pitr false"
         raise StopError(
-            f"{volume.ROOT}: the volume is empty, but {archiving.ROOT} holds backups of the cluster that was here. "
-            "That one comes back with: make restore-pit TO=latest. To begin with an empty database all the same: "
-            "pulumi config set pitr false"
+            f"{volume.ROOT}: the volume is empty, but {archiving.place(where)} holds backups of the cluster that was "
+            f"here. That one comes back with: make restore-pit TO=latest. To begin with an empty database all the "
+            f"same: {anew}"
         )
 
 
+def bucket_holds_backups(where: Bucket, signals: Signals) -> bool:
+    """Return whether the bucket holds backups; raise StopError where it does not say, since nobody knows then."""
+    said: list[str] = []
+    command = archiving.command("repo-ls", archiving.BACKUPS, archiving.IN_A_HURRY)
+    child = Child(command, archiving.keep_out(os.environ), said.append)
+    escalation = Escalation([(signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)])
+    status = supervise(child, signals, escalation, lambda: None)
+    if escalation.taken:
+        raise Stopped
+    if status != 0:
+        # Not before: this process stays for months.
+        from server import pgbackrest
+
+        why = pgbackrest.explained("\n".join(said))
+        raise StopError(
+            f"{volume.ROOT}: the volume is empty, and whether {where.uri} holds backups of a cluster that was here "
+            f"cannot be told: {why}. Look at pitrS3Bucket and what belongs to it, and at the bucket"
+        )
+    return "backup.info" in said
+
+
 def configure(sizing: settings.Sizing, plan: Archiving | None) -> None:
-    """Write the server's configuration, and pgBackRest's."""
+    """Write the server's configuration."""
     volume.LOG.mkdir(mode=0o700, exist_ok=True)
     values = settings.decide(sizing, data=str(volume.DATA), log=str(volume.LOG), sockets=str(volume.SOCKETS))
     if plan:
-        archiving.configure(plan, volume.DATA)
         values |= archiving.server_settings(plan)
     volume.write(volume.DATA / "postgresql.conf", settings.render(values))
     volume.write(volume.DATA / "pg_hba.conf", access.render())

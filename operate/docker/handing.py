@@ -16,6 +16,7 @@ SERVICE = "recovery"
 COMMAND = ("python", "-m", "backup", "key")
 POLL_SECONDS = 0.5
 SECONDS = 60
+LAST_LINES = "20"
 
 
 @contextlib.contextmanager
@@ -44,12 +45,12 @@ def hand(client: Daemon, stack: str, key: bytes, ended: threading.Event) -> None
                     given.add(each.identifier)
 
 
-def said(request: Request) -> list[str]:
-    """Return the last lines that the job said."""
+def said(request: Request, job: str = SERVICE) -> list[str]:
+    """Return the last lines that the job said, or another that brings data back."""
     client = daemon_of(request)
     for each in of_stack(client, request.stack):
-        if each.service == SERVICE:
-            query = {"stdout": "1", "stderr": "1", "tail": "3"}
+        if each.service == job:
+            query = {"stdout": "1", "stderr": "1", "tail": LAST_LINES}
             with client.reading(f"/containers/{each.identifier}/logs", SECONDS, query) as answer:
                 frames = b"".join(piece for _, piece in Frames().taken(answer.read()))
             return frames.decode(errors="replace").splitlines()

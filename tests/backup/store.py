@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import socket
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from setup.gobuild import Build, find_go, perform
 from setup.problem import Problem
-from tests.conftest import until
+from tests.conftest import run_docker, until
 
 MODULE = Path(__file__).parent / "s3"
 USER = 10004
@@ -50,6 +52,72 @@ def certificate(folder: Path, address: str = "127.0.0.1") -> None:
     )
 
 
+def build(folder: Path) -> Path:
+    """Build the server from its module into a folder; without a Go to do it with the test is skipped."""
+    wanted = Build("the S3 server of the tests", MODULE, "1 GB", 0)
+    program = folder / "versitygw"
+    command = ["build", "-o", str(program), "github.com/versity/versitygw/cmd/versitygw"]
+    try:
+        perform(wanted, [find_go(wanted, os.environ), *command], os.environ, print)
+    except Problem as problem:
+        pytest.skip(str(problem.cause))
+    return program
+
+
+def own_address() -> str:
+    """Return this machine's address on Docker's usual bridge, which a daemon that was restarted does not name."""
+    (found, *_) = json.loads(run_docker("network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}"))
+    return str(found.get("Gateway") or next(ipaddress.ip_network(found["Subnet"]).hosts()))
+
+
+class OnTheMachine:
+    """The server as a process of this machine, at an address where containers reach it; it can be away for a while."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.program = build(folder)
+        self.address = own_address()
+        with socket.create_server((self.address, 0)) as free:
+            self.port = free.getsockname()[1]
+        certificate(folder, self.address)
+        self.data = folder / "data" / BUCKET
+        self.data.mkdir(parents=True)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is."""
+        return f"https://{self.address}:{self.port}"
+
+    @property
+    def authorities(self) -> str:
+        """By which certificate it is known."""
+        return (self.folder / "s3.crt").read_text(encoding="utf-8")
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        serve = [
+            str(self.program), "--port", f"{self.address}:{self.port}", "--cert", str(self.folder / "s3.crt"),
+            "--key", str(self.folder / "s3.key"), "posix", str(self.folder / "data"),
+        ]  # fmt: skip
+        with (self.folder / "s3.log").open("ab") as log:
+            environment = {**os.environ, "ROOT_ACCESS_KEY": KEY_ID, "ROOT_SECRET_KEY": SECRET}
+            self.process = subprocess.Popen(serve, stdout=log, stderr=log, env=environment)
+        until(self.answers, f"S3 server, whose log is {self.folder / 's3.log'}")
+
+    def answers(self) -> bool:
+        """Whether it takes connections."""
+        with socket.socket() as probe:
+            return probe.connect_ex((self.address, self.port)) == 0
+
+    def stop(self) -> None:
+        """Take it away."""
+        if self.process:
+            self.process.terminate()
+            self.process.wait(30)
+        self.process = None
+
+
 class Store:
     """The server and the proxy in a container beside the one that makes backups."""
 
@@ -61,12 +129,7 @@ class Store:
 
     def build(self) -> None:
         """Build the server from its module."""
-        build = Build("the S3 server of the tests", MODULE, "1 GB", 0)
-        command = ["build", "-o", str(self.folder / "versitygw"), "github.com/versity/versitygw/cmd/versitygw"]
-        try:
-            perform(build, [find_go(build, os.environ), *command], os.environ, print)
-        except Problem as problem:
-            pytest.skip(str(problem.cause))
+        build(self.folder)
 
     def start(self) -> None:
         """Start both and wait for them."""
@@ -88,8 +151,6 @@ class Store:
         command = ["docker", "exec", self.stage.name, "python", "-c", ask, str(DIRECT), str(PROXIED)]
 
         def answers() -> bool:
-            import subprocess
-
             return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
 
         until(answers, f"S3 server; its log: {self.stage.docker('logs', self.name, check=False)}")

@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from tests.database.conftest import Database, roles_document
@@ -18,8 +19,10 @@ PATIENCE = 120
 class Archived:
     """A database that archives into a volume of its own, and the volumes that it is restored into."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, where: Sequence[str] = ()) -> None:
+        """Use the volume, or what these options of its containers say."""
         self.database = database
+        self.where = list(where)
         self.archive = self.volume("archive")
 
     def volume(self, name: str) -> str:
@@ -31,7 +34,7 @@ class Archived:
     def start(self, *options: str, seconds: int = 1) -> None:
         """Start the server, which hands over a segment every so many seconds."""
         every = f"PITR_SEGMENT_SECONDS={seconds}"
-        self.database.create("-v", f"{self.archive}:{HERE}", "-e", "PITR=true", "-e", every, *options)
+        self.database.create("-v", f"{self.archive}:{HERE}", "-e", "PITR=true", "-e", every, *self.where, *options)
         self.database.wait_for("ready to accept connections", seconds=PATIENCE)
 
     def begin(self, *options: str, seconds: int = 1) -> None:
@@ -59,9 +62,10 @@ class Archived:
         return found
 
     def restore(self, to: str, volume: str, *options: str) -> tuple[int, list[dict[str, Any]]]:
-        """Restore into a volume as the stack's job does: with no network and no way to the live server."""
+        """Restore into a volume as the stack's job does: with no way to the live server, or to any but a bucket."""
+        reach = self.where or ["--network", "none"]
         done = subprocess.run(
-            ["docker", "run", "--rm", *self.database.hardened("--network", "none", "--memory", "512m", *options),
+            ["docker", "run", "--rm", *self.database.hardened(*reach, "--memory", "512m", *options),
              "-v", f"{volume}:/var/lib/postgresql", "-v", f"{self.archive}:{HERE}", "-e", f"RESTORE_TO={to}",
              self.database.image, "python3", "-m", "server", "restore"],
             capture_output=True, text=True, timeout=300, check=False,
@@ -91,7 +95,7 @@ class Archived:
             "run", "-d", "--name", self.database.name, *self.database.hardened("--memory", "512m", "--shm-size", "1m"),
             "-v", f"{volume}:/var/lib/postgresql", "-v", f"{self.database.sockets}:/run/postgresql",
             "-v", f"{self.archive}:{HERE}", "-e", "PITR=true", "-e", "PITR_SEGMENT_SECONDS=1", "-e",
-            "NEW_CLUSTER=refused", *options, self.database.image,
+            "NEW_CLUSTER=refused", *self.where, *options, self.database.image,
         )  # fmt: skip
 
     def inside(self, volume: str, script: str) -> str:

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import configparser
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from server import archiving, archivist, bulletin, memory, metrics, moment, pgbackrest, repository, restoring
+from server import (
+    archiving,
+    archivist,
+    bucket,
+    bulletin,
+    memory,
+    metrics,
+    moment,
+    pgbackrest,
+    remote,
+    repository,
+    restoring,
+)
 from server.error import StopError
 from server.memory import Limit
 from server.reach import Archive, Backup
@@ -45,6 +58,72 @@ def test_the_configuration_bounds_the_queue_and_leaves_giving_up_to_the_archivis
     assert found["global"]["expire-auto"] == "n"
     assert (found["global"]["repo1-retention-full-type"], found["global"]["repo1-retention-full"]) == ("time", "30")
     assert found["main"]["pg1-path"] == "/var/lib/postgresql/data"
+
+
+BUCKET = {
+    "PITR_S3_BUCKET": "logs",
+    "PITR_S3_ACCESS_KEY_ID": "id",
+    "PITR_S3_SECRET_ACCESS_KEY": "a=b;c#d",
+    "PITR_PASSPHRASE": "passphrase",
+}
+
+
+def test_a_bucket_takes_the_place_of_the_volume_encrypted_and_on_amazons_own_server_unless_another_is_named() -> None:
+    plan = archiving.needed({"PITR": "true"})
+
+    def told(**other: str) -> Mapping[str, str]:
+        found = configparser.ConfigParser(interpolation=None, delimiters=("=",), inline_comment_prefixes=None)
+        found.read_string(archiving.render(plan, Path("/data"), bucket.find(BUCKET | other)))
+        return found["global"]
+
+    usual = told(PITR_S3_REGION="eu-1", PITR_S3_PREFIX="/shop/")
+    assert usual["repo1-path"] == "/shop"
+    assert (usual["repo1-cipher-type"], usual["repo1-cipher-pass"]) == ("aes-256-cbc", "passphrase")
+    assert usual["repo1-s3-key-secret"] == "a=b;c#d"
+    assert (usual["repo1-s3-endpoint"], usual["repo1-s3-uri-style"]) == ("s3.eu-1.amazonaws.com", "host")
+    assert (usual["repo1-storage-port"], "repo1-storage-ca-file" in usual) == ("443", False)
+    other = told(PITR_S3_ENDPOINT="https://s3.example.com:9000", PITR_S3_CA_FILE="/run/files/ca")
+    assert (other["repo1-s3-endpoint"], other["repo1-storage-port"]) == ("s3.example.com", "9000")
+    assert (other["repo1-s3-uri-style"], other["repo1-s3-region"]) == ("path", "us-east-1")
+    assert other["repo1-storage-ca-file"] == "/run/files/ca"
+    assert bucket.find({}) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({"PITR_S3_ENDPOINT": "http://s3.example.com"}, "wanted a URL that begins with https://"),
+        ({"PITR_S3_ENDPOINT": "https://"}, "wanted a URL that begins with https://"),
+        ({"PITR_S3_ACCESS_KEY_ID": ""}, "PITR_S3_ACCESS_KEY_ID: not set"),
+        ({"PITR_S3_SECRET_ACCESS_KEY": "two\nlines"}, "PITR_S3_SECRET_ACCESS_KEY: not one line"),
+        ({"PITR_PASSPHRASE": ""}, "PITR_PASSPHRASE: not set"),
+    ],
+)
+def test_half_of_a_bucket_is_refused_by_name_and_without_its_secrets(change: dict[str, str], wanted: str) -> None:
+    with pytest.raises(StopError, match=wanted) as refused:
+        bucket.find(BUCKET | change)
+    assert "two" not in str(refused.value)
+    found = bucket.find(BUCKET)
+    assert (repr(found), str(found)) == ("Bucket('s3://logs/')", "Bucket('s3://logs/')")
+
+
+def test_of_a_buckets_answer_its_code_and_its_words_are_left() -> None:
+    said = (
+        "ERROR: [103]: HTTP request failed with 403 (Forbidden):\n*** Path/Query ***:\nGET /logs\n"
+        "<Error><Code>SignatureDoesNotMatch</Code><Message>Look at your key.</Message><KeyId>id</KeyId>"
+    )
+    assert pgbackrest.explained(said) == (
+        "[103]: HTTP request failed with 403 (Forbidden): SignatureDoesNotMatch: Look at your key."
+    )
+    tried = (
+        "ERROR: [049]: unable to connect to 's3:1': [111] Connection refused\n[HostConnectError] on 9 retries: again"
+    )
+    assert pgbackrest.explained(tried) == "[049]: unable to connect to 's3:1': [111] Connection refused"
+
+
+def test_of_each_timeline_the_folders_that_may_have_grown_are_asked_for_again() -> None:
+    folders = ["0000000100000000", "0000000100000001", "0000000100000002", "0000000200000002", "0000000300000002"]
+    assert remote.newest(reversed(folders)) == set(folders[1:])
 
 
 def test_the_server_switches_segments_and_hands_them_over() -> None:

@@ -22,14 +22,11 @@ from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 
-import pytest
 from scaffold.factors import totp
 
 from setup.facts import REQUIREMENTS, packages_digest
-from setup.gobuild import Build, find_go, perform
-from setup.problem import Problem
-from tests.backup.store import BUCKET, KEY_ID, MODULE, SECRET, certificate
-from tests.conftest import ROOT, free_port, run_docker
+from tests.backup.store import BUCKET, KEY_ID, SECRET, OnTheMachine
+from tests.conftest import ROOT
 from tests.e2e.site import toolchain
 
 VERB_SECONDS = 1800
@@ -178,35 +175,19 @@ class Somebody:
 @contextmanager
 def bucket(folder: Path) -> Iterator[dict[str, str]]:
     """Serve S3 over TLS where containers reach this machine, and yield the settings that lead there."""
-    build = Build("the S3 server of the tests", MODULE, "1 GB", 0)
-    program = folder / "versitygw"
-    try:
-        command = ["build", "-o", str(program), "github.com/versity/versitygw/cmd/versitygw"]
-        perform(build, [find_go(build, os.environ), *command], os.environ, print)
-    except Problem as problem:
-        pytest.skip(str(problem.cause))
-    address = run_docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
-    certificate(folder, address)
-    (folder / "data" / BUCKET).mkdir(parents=True)
-    port = free_port()
-    with (folder / "s3.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(program), "--port", f"{address}:{port}", "--cert", str(folder / "s3.crt"), "--key",
-             str(folder / "s3.key"), "posix", str(folder / "data")],
-            stdout=log, stderr=log, env={**os.environ, "ROOT_ACCESS_KEY": KEY_ID, "ROOT_SECRET_KEY": SECRET},
-        )  # fmt: skip
+    server = OnTheMachine(folder)
+    server.start()
     try:
         yield {
             "backupS3Bucket": BUCKET,
-            "backupS3Endpoint": f"https://{address}:{port}",
+            "backupS3Endpoint": server.endpoint,
             "backupS3Prefix": "site",
-            "backupS3Authorities": (folder / "s3.crt").read_text(),
+            "backupS3Authorities": server.authorities,
             "backupS3AccessKey": KEY_ID,
             "backupS3SecretKey": SECRET,
         }
     finally:
-        process.terminate()
-        process.wait(30)
+        server.stop()
 
 
 def age_key(folder: Path) -> tuple[Path, str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.model import Job, Service
+from infra.model import Egress, Job, Service
 from tests.infra.conftest import CONTAINER, VOLUME, Declared, RunProgram
 
 CLAIM = "PersistentVolumeClaim"
@@ -17,6 +17,25 @@ RESTORED = {
     "databaseVolume": "database-2",
     "databaseVolumesKept": "database",
     "databaseRestore": "database-2@2026-11-22T14:05:00Z",
+}
+
+
+BUCKET = {
+    "pitr": "true",
+    "pitrS3Bucket": "logs",
+    "pitrS3AccessKey": "id-of-a-key",
+    "pitrS3SecretKey": "the key itself",
+    "releaseKey": "ab" * 32,
+}
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+COPIES = {
+    "backupS3Bucket": "copies",
+    "backupS3AccessKey": "another-id",
+    "backupS3SecretKey": "another key",
+    "backupS3Endpoint": "https://s3.example.com:9000",
+    "backupS3Region": "eu-1",
+    "backupS3Authorities": CERTIFICATE,
+    "environment": "development",
 }
 
 
@@ -95,9 +114,66 @@ def test_a_claim_for_the_archive_has_its_own_size_and_the_socket_stays_with_the_
     assert "podAffinity" in spec["affinity"]
 
 
+def test_an_archive_in_a_bucket_is_told_where_and_holds_its_secrets_in_files(run_program: RunProgram) -> None:
+    declared = run_program(
+        BUCKET | {"pitrS3Endpoint": "https://s3.example.com:9000", "pitrS3Region": "eu-1"} | RESTORED
+    )
+    containers = declared.of(CONTAINER)
+    told = {
+        "PITR_S3_BUCKET=logs", "PITR_S3_ENDPOINT=https://s3.example.com:9000", "PITR_S3_REGION=eu-1",
+        "PITR_S3_PREFIX=pitr", "PITR_S3_ACCESS_KEY_ID_FILE=/run/files/pitr-s3-access-key-id",
+        "PITR_S3_SECRET_ACCESS_KEY_FILE=/run/files/pitr-s3-secret-access-key",
+        "PITR_PASSPHRASE_FILE=/run/files/pitr-passphrase",
+    }  # fmt: skip
+    for name in ("database", "database-restore"):
+        inputs = containers[name]
+        assert {entry for entry in inputs["envs"] if entry.startswith("PITR_S3") or "PASSPHRASE" in entry} == told
+        assert [row["name"] for row in inputs["networksAdvanced"]][-1] == "scaffold-unit-egress"
+        assert "/var/lib/pgbackrest" in mounted(inputs), "its status is on the volume still, and the lock of restores"
+        part = own(declared, name)
+        assert [(file.name, file.secret) for file in part.workload.files] == [
+            ("pitr-s3-access-key-id", True), ("pitr-s3-secret-access-key", True), ("pitr-passphrase", True),
+        ]  # fmt: skip
+        assert part.workload.egress == (Egress("0.0.0.0/0", 9000),)
+    assert "PITR=true" not in containers["database-restore"]["envs"], "what is restored archives nothing"
+
+
+def test_the_bucket_is_on_the_backups_server_unless_something_is_said_of_its_own_and_never_has_its_key(
+    run_program: RunProgram,
+) -> None:
+    def told(**more: str) -> dict[str, str]:
+        entries = run_program(BUCKET | COPIES | more).of(CONTAINER)["database"]["envs"]
+        return dict(entry.split("=", 1) for entry in entries if entry.startswith("PITR_S3"))
+
+    shared = told()
+    assert (shared["PITR_S3_ENDPOINT"], shared["PITR_S3_REGION"]) == ("https://s3.example.com:9000", "eu-1")
+    assert shared["PITR_S3_CA_FILE"] == "/run/files/pitr-s3-ca"
+    apart = told(pitrS3Region="eu-2")
+    assert apart["PITR_S3_REGION"] == "eu-2"
+    assert not {"PITR_S3_ENDPOINT", "PITR_S3_CA_FILE"} & apart.keys()
+    with pytest.raises(pulumi.RunError, match="pitrS3AccessKey: not set, though pitrS3Bucket is"):
+        run_program(COPIES | {"pitr": "true", "pitrS3Bucket": "logs", "releaseKey": "ab" * 32})
+
+
+def test_what_the_archive_is_encrypted_with_is_there_before_a_bucket_is_and_stays_without_one(
+    run_program: RunProgram,
+) -> None:
+    for settings in ({}, {"pitr": "true"}, BUCKET):
+        assert "archive-passphrase" in run_program(settings).of("random:index/randomPassword:RandomPassword")
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        ({key: value for key, value in BUCKET.items() if key != "pitr"}, "pitrS3Bucket: set without pitr"),
+        (BUCKET | {"pitrS3SecretKey": ""}, "pitrS3SecretKey: not set, though pitrS3Bucket is"),
+        (BUCKET | {"pitrS3Bucket": ""}, "pitrS3Bucket: not set, though pitrS3AccessKey is"),
+        (
+            BUCKET | {"pitrS3Endpoint": "http://s3.example.com"},
+            "pitrS3Endpoint: got 'http://s3.example.com', wanted https",
+        ),
+        (BUCKET | {"pitrS3Prefix": "a//b"}, "pitrS3Prefix: got 'a//b'"),
+        (BUCKET | {"pitrS3Authorities": "none"}, "pitrS3Authorities: got 'none', wanted a certificate"),
         ({"databaseVolume": "data"}, "databaseVolume: got 'data', wanted database, or the name"),
         ({"databaseVolume": "database-1"}, "databaseVolume: got 'database-1'"),
         ({"databaseVolumesKept": "database backups"}, "databaseVolumesKept: got"),

@@ -33,6 +33,11 @@ SYSTEMS: dict[str, dict[str, str]] = {
         "backupRecipients": f'["age1{"q" * 58}"]', "backupS3Authorities": CERTIFICATE,
     },
     "archived": {"pitr": "true", "pitrHour": "4", "pitrKeepDays": "30", "databaseMemory": "640"},
+    "archived elsewhere": {
+        "pitr": "true", "pitrS3Bucket": "logs", "pitrS3Endpoint": "https://s3.example.com:9000",
+        "pitrS3AccessKey": "id", "pitrS3SecretKey": "key", "pitrS3Authorities": CERTIFICATE, "releaseKey": "ab" * 32,
+        "databaseVolume": "database-2", "databaseVolumesKept": "database", "databaseRestore": "database-2@latest",
+    },
     "taken back": {
         "pitr": "true", "databaseVolume": "database-3", "databaseVolumesKept": "database database-2",
         "databaseRestore": "database-3@2026-11-22T14:05:00Z",
@@ -325,7 +330,7 @@ def test_a_job_beside_a_service_shares_its_volumes_on_both(
             (mine,) = (row for row in only(in_cluster, each)["volumeMounts"] if row["mountPath"] == path)
             (its,) = (row for row in only(in_cluster, service)["volumeMounts"] if row["mountPath"] == path)
             assert mine == its
-            assert containers(on_docker, each)[0]["networkMode"] == "none"
+            assert (containers(on_docker, each)[0].get("networkMode") == "none") == (not each.workload.egress)
 
 
 def test_a_service_beside_another_is_on_its_node_and_sees_the_same_files_on_both(

@@ -228,6 +228,40 @@ def test_a_stack_on_a_cluster_and_one_without_a_bucket_are_told_what_to_do(tmp_p
     assert recover.on_the_platform(own, kit.opened(kit.packed(ABOUT, FILES))) == []
 
 
+def settings(*lines: str) -> bytes:
+    """Return a stack file."""
+    return "".join(["config:\n", *(f"  scaffold:{line}\n" for line in lines)]).encode()
+
+
+def test_the_data_comes_from_an_archive_in_a_bucket_unless_a_backup_is_asked_for(tmp_path: Path) -> None:
+    def opened(*lines: str) -> kit.Kit:
+        return kit.opened(kit.packed(ABOUT, {**FILES, kit.STACK_FILE: settings(*lines)}))
+
+    archived, both = opened("pitrS3Bucket: logs"), opened("pitrS3Bucket: logs", "backupS3Bucket: copies")
+    own = replace(request(tmp_path), stack="shop-that-is-nowhere")
+    asked = replace(own, environment={**own.environment, "BACKUP": "latest"})
+    assert recover.on_the_platform(own, archived) == []
+    (problem,) = recover.on_the_platform(asked, archived)
+    assert "no bucket (backupS3Bucket)" in problem.cause
+    assert recover.on_the_platform(asked, both) == []
+    begun = recover.begin(own, both, only_state=False)
+    assert begun.backup == "archive"
+    assert recover.begin(own, both, only_state=False) == begun
+    assert recover.begin(asked, both, only_state=False).backup == "latest", "when the archive does not lead to its end"
+    assert recover.begin(own, both, only_state=False).backup == "latest", "which goes on as it was begun"
+    (problem,) = recover.on_the_platform(
+        replace(own, environment={**own.environment, "BACKUP": "archive"}), opened("backupS3Bucket: copies")
+    )
+    assert "no bucket (pitrS3Bucket)" in problem.cause
+
+
+@pytest.mark.parametrize(
+    ("prefix", "following"), [("", "pitr-2"), ("shop", "shop-2"), ("shop-2", "shop-3"), ("a/b-log", "a/b-log-2")]
+)
+def test_an_archive_that_is_begun_anew_has_another_prefix(prefix: str, following: str) -> None:
+    assert recover.following(prefix) == following
+
+
 def test_a_recovery_that_was_begun_stops_every_other_update_until_it_has_ended(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     places = places_from(environment, ROOT)
@@ -250,3 +284,9 @@ def test_what_was_loaded_is_told_in_words() -> None:
     told = recover.loaded(["no JSON", json.dumps(done), json.dumps(warned)])
     assert told[0] == "Loaded: the backup 20261126T010203Z-abcdef, 7 rows in 3 tables."
     assert told[-1] == "Look: the database holds tables already: nothing was loaded"
+    last = {"level": "info", "event": "last completed transaction was at log time 2026-11-26 17:32:42.4+00"}
+    proven = {"level": "info", "event": "restored and proven", "along": 1, "rows": {"a": 3, "b": 4}, "tables": {"a": 2}}
+    assert recover.loaded([json.dumps(last), json.dumps(proven)]) == [
+        "The archive's last commit is of 2026-11-26 17:32:42.4+00; what came after is lost.",
+        "Restored: the archive to its end, 7 rows in 2 tables, each page looked at.",
+    ]
