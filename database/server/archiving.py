@@ -23,6 +23,8 @@ SPOOL = volume.ROOT / "spool"
 STANZA = "main"
 BACKUPS = f"backup/{STANZA}"
 """Where they are in the repository."""
+WITHOUT_ANSWER = f"2>{WORK}/said; code=$?; sed '/\\*\\*\\* Path/,$d' {WORK}/said >&2; exit $code"
+"""What becomes of a push's words: a bucket that refuses it answers with the key's name, and they are in the server's log."""
 IN_A_HURRY = "--io-timeout=5"
 """For whoever waits to be told of a bucket: pgBackRest tries it for nine times as long."""
 MEMORY_MB = 64
@@ -70,11 +72,12 @@ def command(*words: str) -> list[str]:
     return ["/usr/bin/pgbackrest", f"--config={CONFIGURATION}", f"--stanza={STANZA}", *words]
 
 
-def server_settings(plan: Archiving) -> dict[str, str]:
+def server_settings(plan: Archiving, where: Bucket | None) -> dict[str, str]:
     """Return what the server is told so that it archives."""
+    push = " ".join(command("archive-push", "%p"))
     return {
         "archive_mode": "on",
-        "archive_command": " ".join(command("archive-push", "%p")),
+        "archive_command": f"{push} {WITHOUT_ANSWER}" if where else push,
         "archive_timeout": f"{plan.segment_seconds}s",
     }
 
@@ -111,9 +114,8 @@ def render(plan: Archiving | None, data: Path, where: Bucket | None = None) -> s
 
 
 def configure(plan: Archiving | None, data: Path, where: Bucket | None) -> None:
-    """Write pgBackRest's configuration, which this user alone reads, and make the folders that it works in."""
-    for folder in (WORK, *((SPOOL,) if plan else ())):
-        folder.mkdir(mode=0o700, exist_ok=True)
+    """Write pgBackRest's configuration, which this user alone reads."""
+    WORK.mkdir(mode=0o700, exist_ok=True)
     volume.write(CONFIGURATION, render(plan, data, where))
 
 

@@ -21,6 +21,11 @@ STOP_SECONDS = 5.0
 OF_RETRIES = re.compile(r"\s*\[\w+Error\] on \d+ retr.*")
 ANSWER = "*** Path/Query ***"
 OF_ANSWER = re.compile(r"<(Code|Message)>(.*?)</\1>", re.DOTALL)
+OF_CIPHER = re.compile(
+    r"(key/value found outside of section|unable to flush|cipher header invalid|bad decrypt).*", re.DOTALL
+)
+FOREIGN = "what is there was encrypted with another passphrase than this stack's, or is damaged"
+CANNOT_LOOK = 99
 LOCKED = 50
 LOCKED_SECONDS = 30.0
 
@@ -98,7 +103,8 @@ def explained(said: str) -> str:
     """
     _, mark, rest = said.partition("ERROR: ")
     lines = [text.strip() for text in (rest if mark else said).splitlines() if text.strip()]
-    text, mark, answer = OF_RETRIES.sub("", " ".join(text.removeprefix("HINT: ") for text in lines)).partition(ANSWER)
+    whole = OF_RETRIES.sub("", " ".join(text.removeprefix("HINT: ") for text in lines))
+    text, mark, answer = OF_CIPHER.sub(FOREIGN, whole).partition(ANSWER)
     return ": ".join([text.rstrip(" :"), *(words for _, words in OF_ANSWER.findall(answer))]) if mark else text
 
 
@@ -108,7 +114,12 @@ def warnings(said: str) -> list[str]:
 
 
 def info() -> dict[str, Any]:
-    """Return what it knows of the repository; empty where there is nothing."""
+    """Return what it knows of the repository; empty where there is nothing. Raise ToolError where it cannot look."""
     told, _ = run("info", "--output=json")
     found = [each for each in json.loads(told) if each.get("name") == archiving.STANZA]
-    return dict(found[0]) if found else {}
+    if not found:
+        return {}
+    # It ends well all the same, and with a repository as if nothing were in it.
+    if found[0]["status"]["code"] == CANNOT_LOOK:
+        raise ToolError(f"info: {explained(' '.join(each['status']['message'] for each in found[0]['repo']))}")
+    return dict(found[0])

@@ -61,7 +61,7 @@ def serve(signals: Signals, printer: Printer) -> int:
         make_cluster(signals, printer)
     if volume.narrow(volume.DATA):
         printer.say("warning", "the data directory was open to its group and is closed again", path=str(volume.DATA))
-    configure(sizing, plan)
+    configure(sizing, plan, where)
     for path in volume.clear_stale(volume.DATA, volume.SOCKETS):
         printer.say("warning", "removed what a killed server left", path=path)
     os.set_inheritable(lock, True)
@@ -178,12 +178,13 @@ def bucket_holds_backups(where: Bucket, signals: Signals) -> bool:
     return "backup.info" in said
 
 
-def configure(sizing: settings.Sizing, plan: Archiving | None) -> None:
+def configure(sizing: settings.Sizing, plan: Archiving | None, where: Bucket | None) -> None:
     """Write the server's configuration."""
     volume.LOG.mkdir(mode=0o700, exist_ok=True)
     values = settings.decide(sizing, data=str(volume.DATA), log=str(volume.LOG), sockets=str(volume.SOCKETS))
     if plan:
-        values |= archiving.server_settings(plan)
+        archiving.SPOOL.mkdir(mode=0o700, exist_ok=True)
+        values |= archiving.server_settings(plan, where)
     volume.write(volume.DATA / "postgresql.conf", settings.render(values))
     volume.write(volume.DATA / "pg_hba.conf", access.render())
 

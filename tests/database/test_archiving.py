@@ -128,7 +128,7 @@ def test_of_each_timeline_the_folders_that_may_have_grown_are_asked_for_again() 
 
 def test_the_server_switches_segments_and_hands_them_over() -> None:
     plan = archiving.needed({"PITR": "true"})
-    told = archiving.server_settings(plan)
+    told = archiving.server_settings(plan, None)
     assert told["archive_mode"] == "on"
     assert told["archive_timeout"] == "30s"
     assert told["archive_command"].endswith("--stanza=main archive-push %p")
