@@ -24,7 +24,7 @@ STANZA = "main"
 BACKUPS = f"backup/{STANZA}"
 """Where they are in the repository."""
 WITHOUT_ANSWER = f"2>{WORK}/said; code=$?; sed '/\\*\\*\\* Path/,$d' {WORK}/said >&2; exit $code"
-"""What becomes of a push's words: a bucket that refuses it answers with the key's name, and they are in the server's log."""
+"""What becomes of a push's words: a bucket that refuses it answers with the key's name, and they get into the log."""
 IN_A_HURRY = "--io-timeout=5"
 """For whoever waits to be told of a bucket: pgBackRest tries it for nine times as long."""
 MEMORY_MB = 64
