@@ -98,6 +98,7 @@ class Archivist:
     def work(self) -> None:
         """Prepare the repository, then look after it as often as there is something new in it, for ever."""
         while not self.attempt("prepare the repository", self.prepare):
+            self.attempt("look at the queue", lambda: hurry(asked(), self.plan))
             time.sleep(AGAIN_SECONDS)
         while True:
             self.attempt("look after the archive", self.look_after)
@@ -136,6 +137,7 @@ class Archivist:
         if not cluster.is_ready(volume.DATA):
             return
         seen = asked()
+        hurry(seen, self.plan)
         try:
             contents = self.known = repository.look()
         except pgbackrest.ToolError:
@@ -181,11 +183,11 @@ class Archivist:
             began = time.time()
             _, warnings = pgbackrest.run(
                 "backup", f"--type={kind}", seconds=pgbackrest.LONG_SECONDS,
-                still=lambda passed: still(kind, passed, before),
+                still=lambda passed: self.still(kind, passed, before),
             )  # fmt: skip
             if due.may_expire(began, max((each.ended for each in before.backups), default=None), self.plan):
                 warnings += pgbackrest.run(
-                    "expire", seconds=pgbackrest.LONG_SECONDS, still=lambda passed: still(kind, passed, before)
+                    "expire", seconds=pgbackrest.LONG_SECONDS, still=lambda passed: self.still(kind, passed, before)
                 )[1]
                 repository.REMOTE.forget()
             after = repository.look()
@@ -195,12 +197,23 @@ class Archivist:
             seconds=round(time.time() - began, 1), reach=window.in_words(after), warnings=warnings,
         )  # fmt: skip
 
+    def still(self, kind: str, passed: int, before: Contents) -> None:
+        """Say that a backup goes on, and whether archiving does; where the server does not say, nobody is told."""
+        line.say("info", "the backup goes on", kind=kind, seconds=passed)
+        with contextlib.suppress(psql.SqlError, OSError):
+            seen = asked()
+            hurry(seen, self.plan)
+            post(seen._replace(archived=""), before)
 
-def still(kind: str, passed: int, before: Contents) -> None:
-    """Say that a backup goes on, and whether archiving does; where the server does not say, nobody is told."""
-    line.say("info", "the backup goes on", kind=kind, seconds=passed)
-    with contextlib.suppress(psql.SqlError, OSError):
-        post(asked()._replace(archived=""), before)
+
+def hurry(seen: Seen, plan: Archiving) -> None:
+    """End a push where more waits than may.
+
+    One that tries a bucket that is away does so for minutes, with each segment that it began with, and looks at the
+    queue only when it begins: the next one does, and lets go of it.
+    """
+    if seen.waiting * reach.SEGMENT_BYTES > plan.queue_mb << 20:
+        pgbackrest.end_pushes()
 
 
 def asked() -> Seen:

@@ -73,10 +73,11 @@ def own_address() -> str:
 class OnTheMachine:
     """The server as a process of this machine, at an address where containers reach it; it can be away for a while."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "") -> None:
+        """Serve at an address, that of Docker's usual bridge where none is given."""
         self.folder = folder
         self.program = build(folder)
-        self.address = own_address()
+        self.address = address or own_address()
         with socket.create_server((self.address, 0)) as free:
             self.port = free.getsockname()[1]
         certificate(folder, self.address)

@@ -253,7 +253,7 @@ def test_a_lost_volume_is_not_replaced_by_an_empty_one_while_the_bucket_has_it_o
     archived.inside(database.data, "rm -rf /there/*")
     cases = {
         "make restore-pit TO=latest": files.options(),
-        "SignatureDoesNotMatch": files.options(PITR_S3_SECRET_ACCESS_KEY_FILE="/run/files/pitr_passphrase"),
+        "403 (Forbidden)": files.options(PITR_S3_SECRET_ACCESS_KEY_FILE="/run/files/pitr_passphrase"),
         "NoSuchBucket": files.options(PITR_S3_BUCKET="nowhere"),
         "self-signed certificate": files.options(PITR_S3_CA_FILE=""),
         "Connection refused": files.options(PITR_S3_ENDPOINT=f"https://{server.address}:1"),
