@@ -16,9 +16,8 @@ import pytest
 from operate.docker import images
 from setup.daemon import Daemon, endpoint_from
 from tests.backup.store import BUCKET, KEY_ID, SECRET, OnTheMachine
-from tests.conftest import Docker, remove_labelled, remove_what_dead_runs_left, run_docker
+from tests.conftest import Docker, free_port, remove_labelled, remove_what_dead_runs_left, run_docker, until
 from tests.e2e.machine import Machine, age_key, clone
-from tests.e2e.site import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -55,10 +54,7 @@ class Story:
 
     def wait_for_a_backup(self) -> None:
         """Wait until something can be reached."""
-        deadline = time.monotonic() + 180
-        while not json.loads(self.inside("python3", "-m", "server", "window"))["windows"]:
-            assert time.monotonic() < deadline, run_docker("logs", self.database)
-            time.sleep(1)
+        until(lambda: json.loads(self.inside("python3", "-m", "server", "window"))["windows"], "base backup", 180)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import pytest
 
 from cluster.shape import shape_of_tests
 from tests.backup.store import BUCKET, KEY_ID, SECRET, OnTheMachine
+from tests.conftest import until
 from tests.kubernetes.cluster import RunningCluster
 from tests.kubernetes.site import free_node_port
 from tests.kubernetes.verbs import ClusterClone, make_cluster_clone, write_settings
@@ -76,10 +77,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, cluster: RunningCluster, run
 
 
 def test_a_moment_comes_back_from_the_bucket(story: Story) -> None:
-    deadline = time.monotonic() + 120
-    while (done := story.clone.make("pit"))[0] != 0:
-        assert time.monotonic() < deadline, done[1]
-        time.sleep(1)
+    until(lambda: story.clone.make("pit")[0] == 0, "base backup", 120)
     story.sql("CREATE TABLE story (name text); INSERT INTO story VALUES ('kept')")
     time.sleep(1.1)
     then = datetime.datetime.now().astimezone()
