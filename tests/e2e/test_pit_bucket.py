@@ -30,6 +30,7 @@ class Story:
     server: OnTheMachine
     folder: Path
     key: Path
+    refused: str
 
     @property
     def database(self) -> str:
@@ -59,7 +60,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory, run_id: str, docker: Docker) -> Iterator[Story]:
-    """A stack that archives into a bucket, after its first `make up`; its backups are on its machine alone."""
+    """A stack that archives into a bucket, after a first `make up` with another key and one with its own."""
     remove_what_dead_runs_left("scaffold.stack", "e2e-")
     folder = tmp_path_factory.mktemp("pit-bucket")
     key, recipient = age_key(folder)
@@ -78,15 +79,23 @@ def story(tmp_path_factory: pytest.TempPathFactory, run_id: str, docker: Docker)
         for name, value in plain.items():
             machine.sets(name, value)
         machine.sets("pitrS3AccessKey", KEY_ID, "--secret")
-        machine.sets("pitrS3SecretKey", SECRET, "--secret")
+        machine.sets("pitrS3SecretKey", "another", "--secret")
         machine.sets("backupRecipients[0]", recipient, "--path")
+        machine.types("up", check=False)
+        refused = machine.types("logs", SERVICE="database")
+        machine.sets("pitrS3SecretKey", SECRET, "--secret")
         machine.types("up")
-        yield Story(machine, server, folder, key)
+        yield Story(machine, server, folder, key, refused)
     finally:
         server.stop()
         remove_labelled(f"scaffold.stack={machine.stack}")
         client = Daemon(endpoint_from({}))
         images.remove(client, images.own(client, machine.stack))
+
+
+def test_a_wrong_key_fails_the_first_update_and_is_in_the_databases_log(story: Story) -> None:
+    assert "whether s3://backups/log holds backups of a cluster that was here cannot be told" in story.refused
+    assert "403 (Forbidden)" in story.refused
 
 
 def test_the_database_goes_back_to_a_moment_by_the_bucket(story: Story) -> None:
