@@ -50,7 +50,7 @@ BY HAND, WITHOUT THAT COMMAND
 The archive opens with age and tar; the state, with Pulumi:
 
     age --decrypt --identity KEYFILE FILE | tar -xz
-    export PULUMI_CONFIG_PASSPHRASE_FILE="$PWD/passphrase" PULUMI_BACKEND_URL="file://$HOME/backend"
+    export PULUMI_CONFIG_PASSPHRASE_FILE="$PWD/passphrase" PULUMI_BACKEND_URL="file://$HOME/backend?metadata=skip"
     mkdir -p "$HOME/backend"
     cp {stack_file} CLONE/Pulumi.{stack}.yaml && cd CLONE
     pulumi stack init {stack}

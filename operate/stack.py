@@ -100,7 +100,7 @@ class Stack:
 def environment_for(places: Places, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment with the state and the passphrase; a person's own settings of these are respected."""
     own = dict(environment)
-    own.setdefault("PULUMI_BACKEND_URL", f"file://{places.backend}")
+    own.setdefault("PULUMI_BACKEND_URL", backend_url(places))
     if not names_passphrase(environment):
         own["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(places.passphrase)
     return own
@@ -111,9 +111,19 @@ def names_passphrase(environment: Mapping[str, str]) -> bool:
     return "PULUMI_CONFIG_PASSPHRASE" in environment or bool(environment.get("PULUMI_CONFIG_PASSPHRASE_FILE"))
 
 
+def backend_url(places: Places) -> str:
+    """Return where Pulumi keeps its state: in this user's state folder, and without attributes beside each file.
+
+    Those are not replaced in one step, as the files are: a run that is killed meanwhile leaves empty ones, and then
+    Pulumi reads nothing any more (`failed to load checkpoint: EOF`).
+    """
+    return f"file://{places.backend}?metadata=skip"
+
+
 def is_local(environment: Mapping[str, str], places: Places) -> bool:
     """Return whether the state is kept in this user's state folder."""
-    return environment.get("PULUMI_BACKEND_URL", f"file://{places.backend}") == f"file://{places.backend}"
+    given = environment.get("PULUMI_BACKEND_URL", backend_url(places))
+    return given.partition("?")[0] == f"file://{places.backend}"
 
 
 def get_open(name: str, places: Places, prepared: Prepared, terminal: Terminal) -> Stack:
@@ -150,7 +160,10 @@ def get_open(name: str, places: Places, prepared: Prepared, terminal: Terminal) 
 
 def existing(name: str, places: Places, prepared: Prepared) -> Stack:
     """Return the stack as it is, without creating anything."""
-    return Stack(name, places, prepared.tools.cli, environment_for(places, prepared.environment))
+    environment = environment_for(places, prepared.environment)
+    if is_local(environment, places):
+        state.drop_broken_attributes(places.backend)
+    return Stack(name, places, prepared.tools.cli, environment)
 
 
 def create(stack: Stack) -> None:

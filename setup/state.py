@@ -15,6 +15,8 @@ from typing import Any
 
 from setup.places import NAME, Places
 
+ATTRIBUTES = ".attrs"
+
 
 @dataclass(frozen=True)
 class PulumiLock:
@@ -145,7 +147,30 @@ def dead(locks: Iterable[PulumiLock]) -> list[PulumiLock]:
 def remove(lock: PulumiLock) -> None:
     """Remove a lock and what Pulumi keeps beside it."""
     lock.path.unlink(missing_ok=True)
-    lock.path.with_name(f"{lock.path.name}.attrs").unlink(missing_ok=True)
+    lock.path.with_name(f"{lock.path.name}{ATTRIBUTES}").unlink(missing_ok=True)
+
+
+def drop_broken_attributes(backend: Path) -> list[Path]:
+    """Remove what a killed run left empty beside files of the state, and return it; Pulumi does well without.
+
+    Plain Pulumi writes such files where the backend's URL does not say `metadata=skip`.
+    """
+    found = []
+    for path in backend.rglob(f"*{ATTRIBUTES}"):
+        with contextlib.suppress(FileNotFoundError):
+            if not is_json(path.read_bytes()):
+                path.unlink()
+                found.append(path)
+    return found
+
+
+def is_json(content: bytes) -> bool:
+    """Return whether something can be read as JSON."""
+    try:
+        json.loads(content)
+    except ValueError:
+        return False
+    return True
 
 
 def process_started(pid: int, proc: Path = Path("/proc")) -> float | None:

@@ -169,7 +169,7 @@ def new_site(
     (folder / "passphrase").write_text(passphrase)
     (folder / "passphrase").chmod(0o600)
     environment = toolchain() | {
-        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / "passphrase"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_STACK": stack,

@@ -143,7 +143,7 @@ def made_project(cli: Path, home: Path, root: Path) -> Project:
     environment.update(
         QUIET,
         PULUMI_HOME=str(home),
-        PULUMI_BACKEND_URL=f"file://{root / 'backend'}",
+        PULUMI_BACKEND_URL=f"file://{root / 'backend'}?metadata=skip",
         PULUMI_CONFIG_PASSPHRASE_FILE=str(root / "passphrase"),
     )
     return Project(cli, root / "project", environment)

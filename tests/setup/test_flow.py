@@ -186,6 +186,22 @@ def test_the_lock_of_a_killed_run_is_taken_off_and_said(used_clone: Clone, tmp_p
     assert locks(used_clone) == []
 
 
+def test_a_kill_can_leave_nothing_beside_the_state_that_keeps_pulumi_from_reading_it(used_clone: Clone) -> None:
+    backend = used_clone.state / "backend"
+    assert not list(backend.rglob("*.attrs"))
+    # As plain Pulumi leaves it that was killed, with a backend that has such files.
+    empty = backend / ".pulumi" / "stacks" / "scaffold" / f"{used_clone.stack}.json.attrs"
+    empty.touch()
+    plain = [used_clone.environment["SCAFFOLD_PULUMI"], "stack", "ls", "--all"]
+    environment = used_clone.environment | {"PULUMI_BACKEND_URL": f"file://{backend}"}
+    done = subprocess.run(plain, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert "EOF" in done.stderr, "Pulumi reads it by now: what is done about it may go"
+    code, said = used_clone.make("up")
+    assert code == 0, said
+    assert "2 unchanged" in said
+    assert not empty.exists()
+
+
 def test_a_lock_from_elsewhere_stops_up_until_it_is_cancelled(used_clone: Clone) -> None:
     folder = used_clone.state / "backend" / ".pulumi" / "locks" / "organization" / "scaffold" / used_clone.stack
     folder.mkdir(parents=True, exist_ok=True)

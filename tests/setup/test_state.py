@@ -117,3 +117,13 @@ def test_a_stray_is_exactly_what_the_state_does_not_know(
     assert [row["Id"] for row in found.containers] == [name for name in containers if name not in known]
     assert [row["Id"] for row in found.networks] == [name for name in networks if name not in known]
     assert [row["Name"] for row in found.volumes] == [name for name in volumes if name not in known]
+
+
+def test_attributes_that_a_killed_run_left_empty_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    stacks = tmp_path / ".pulumi" / "stacks" / "scaffold"
+    stacks.mkdir(parents=True)
+    files = {"dev.json": "", "dev.json.attrs": "", "prod.json": "{}", "prod.json.attrs": "{}", "x.json.attrs": '{"a'}
+    for name, text in files.items():
+        (stacks / name).write_text(text)
+    assert {path.name for path in state.drop_broken_attributes(tmp_path)} == {"dev.json.attrs", "x.json.attrs"}
+    assert {path.name for path in stacks.iterdir()} == {"dev.json", "prod.json", "prod.json.attrs"}
