@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import marshal
 import os
+import stat
 import sys
 
 TAKEN = b"+"
 ROOT = __file__.rpartition("/offline/")[0]
+OTHERS = 0o077
 
 
 def main() -> None:
     """Run the plugin named by the first argument; the rest is the engine's."""
-    stand_in()
+    engine = os.getppid()
+    stand_in(engine)
     import site
 
     site.main()
@@ -30,11 +33,28 @@ def main() -> None:
     launch.load()
     from offline.plugin import nursery
 
-    nursery.leave_behind(os.getppid(), ROOT)
+    nursery.leave_behind(engine, ROOT)
     launch.run(sys.argv.pop(1))
 
 
-def stand_in() -> None:
+def folder() -> str:
+    """Return where this user's nurseries listen."""
+    return f"{os.environ.get('TMPDIR') or '/tmp'}/scaffold-plugins-{os.geteuid()}"  # noqa: S108 - see `address`
+
+
+def address(engine: int) -> str:
+    """Return where an engine's nursery listens; raise OSError where others than this user could listen there, or ask.
+
+    A file: a name without one is known to every container on this machine's network, where root is called root, too.
+    Engines in two containers may have the same number.
+    """
+    found = os.lstat(folder())
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & OTHERS:
+        raise PermissionError
+    return f"{folder()}/{os.stat('/proc/self/ns/pid').st_ino}-{engine}"  # noqa: PTH116
+
+
+def stand_in(engine: int) -> None:
     """Have the plugin forked and stand for it until its end; return where that cannot be."""
     if sys.platform != "linux":
         return
@@ -42,11 +62,7 @@ def stand_in() -> None:
 
     line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
-        line.connect(f"\0scaffold-plugins-{os.getppid()}".encode())
-        # Anybody may have taken that name.
-        owner = line.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)[4:8]
-        if int.from_bytes(owner, sys.byteorder) != os.geteuid():
-            return
+        line.connect(address(engine))
         wanted = marshal.dumps((ROOT, sys.executable, sys.argv, os.getcwd(), dict(os.environ), os.getpgrp()))  # noqa: PTH109
         files = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2))
         line.sendmsg([len(wanted).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)])

@@ -1,12 +1,13 @@
 """The process from which an engine's plugins are forked: it has loaded what they load, and ends with the engine.
 
-It listens on a socket without a file, named by the engine's number; `offline/start.py` asks there. Whoever asks must be
-of the same user, and want the same code on the same interpreter. A plugin is forked into the process group of who asks
-for it, where the engine's signals reach it, with its descriptors, arguments, folder and environment.
+It listens in a folder that nobody but its user gets into, under the engine's number; `offline/start.py` asks there.
+Whoever asks must want the same code on the same interpreter. A plugin is forked into the process group of who asks for
+it, where the engine's signals reach it, with its descriptors, arguments, folder and environment.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
 import marshal
 import os
@@ -20,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from offline import start
 from offline.launch import run
 from offline.plugin import owner
 
@@ -27,7 +29,6 @@ ASKING_SECONDS = 5.0
 STANDARD = 3
 """How many descriptors a plugin is given: its standard input, output and error output."""
 LENGTH_BYTES = 4
-CREDENTIALS_BYTES = 12
 PIECE_BYTES = 65536
 TAKEN = b"+"
 FAILED = 1
@@ -54,10 +55,9 @@ class StandIn:
 
     def leave(self, code: int) -> NoReturn:
         """End the plugin, and the stand-in with the same code."""
-        sys.stdout.flush()
-        sys.stderr.flush()
-        with suppress(OSError):
-            self._line.sendall(bytes([code]))
+        for last_step in (sys.stdout.flush, sys.stderr.flush, lambda: self._line.sendall(bytes([code]))):
+            with suppress(OSError):
+                last_step()
         os._exit(code)
 
 
@@ -66,20 +66,48 @@ def leave_behind(engine: int, root: str) -> None:
 
     To be called before there is a thread, and before gRPC is used: neither outlives a fork.
     """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(f"\0scaffold-plugins-{engine}")
+    if not has_other_end(sys.stdout.fileno()):
+        return  # the engine was killed: what is taken for it is who adopts its children, and does not end
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, suppress(AttributeError, OSError):
         ending = os.pidfd_open(engine)
-    except (AttributeError, OSError):
-        listener.close()
-        return
-    if os.getppid() == engine and os.fork() == 0:
         try:
-            tend(listener, ending, root)
+            if os.getppid() == engine:
+                place = taken(engine, listener)
+                if os.fork() == 0:
+                    try:
+                        tend(listener, ending, root)
+                    finally:
+                        place.unlink(missing_ok=True)
+                        os._exit(0)
         finally:
-            os._exit(0)
-    os.close(ending)
-    listener.close()
+            os.close(ending)
+
+
+def taken(engine: int, listener: socket.socket) -> Path:
+    """Give a socket an engine's address, and return that; raise OSError where it is not to be had."""
+    Path(start.folder()).mkdir(mode=0o700, exist_ok=True)
+    place = Path(start.address(engine))
+    space, _, own = place.name.partition("-")
+    for path in place.parent.glob(f"{space}-*"):
+        number = path.name.removeprefix(f"{space}-")
+        # What a nursery that was killed has left. That of an engine which lives may be about to listen.
+        if (number == own or not Path("/proc", number).exists()) and not answers(path):
+            path.unlink(missing_ok=True)
+    listener.bind(str(place))
+    return place
+
+
+def answers(path: Path) -> bool:
+    """Return whether anybody listens on a socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        return line.connect_ex(str(path)) != errno.ECONNREFUSED
+
+
+def has_other_end(descriptor: int) -> bool:
+    """Return whether anybody has the other end of a pipe."""
+    looking = select.poll()
+    looking.register(descriptor, 0)
+    return not looking.poll(0)
 
 
 def tend(listener: socket.socket, engine: int, root: str) -> None:
@@ -110,9 +138,6 @@ def tend(listener: socket.socket, engine: int, root: str) -> None:
 def received(line: socket.socket) -> Iterator[tuple[Any, list[int]]]:
     """Lend what is wanted, and the descriptors that came with it; raise OSError or EOFError."""
     line.settimeout(ASKING_SECONDS)
-    user = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS_BYTES)[4:8]
-    if int.from_bytes(user, sys.byteorder) != os.geteuid():
-        raise PermissionError
     head, files, _, _ = socket.recv_fds(line, LENGTH_BYTES, STANDARD)
     try:
         left = int.from_bytes(head, "big")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,7 +19,8 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, provider_pb2_grpc
 
-from offline import install, random
+from offline import install, random, start
+from offline.plugin import nursery
 from tests.offline.conftest import ROOT, alive, wait_for
 
 # Starts what it is told to, each with its own addition to PATH, and says with which number and which port.
@@ -38,21 +41,26 @@ print(*(plugin.wait() for plugin in running), flush=True)
 NOBODY = 65534
 FROM_OUTSIDE = """
 import socket, sys
-line = socket.socket(socket.AF_UNIX)
-line.connect(sys.argv[1])
-sys.exit(len(line.recv(1)))
+sys.exit(socket.socket(socket.AF_UNIX).connect_ex(sys.argv[1]))
+"""
+# Starts a plugin and is gone.
+KILLED = """
+import os, subprocess, sys
+subprocess.Popen([sys.argv[1], "127.0.0.1:1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,
+                 stderr=int(sys.argv[2]), pass_fds=[int(sys.argv[2])])
+os._exit(0)
 """
 
 
 class Engine:
     """A process that starts plugins as Pulumi does."""
 
-    def __init__(self, home: Path) -> None:
-        written = install.install_plugins(home, Path(sys.executable), ROOT)
-        self._launchers = {path.name.rpartition("-")[2]: path for path in written}
+    def __init__(self, home: Path, **environment: str) -> None:
+        self._launchers = launchers(home)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", ENGINE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+            [sys.executable, "-c", ENGINE],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment},
+        )  # fmt: skip
 
     def start(self, name: str, folder: Path = ROOT) -> tuple[int, str]:
         """Start a plugin; return its process' number and its address."""
@@ -71,12 +79,13 @@ class Engine:
     @property
     def address(self) -> str:
         """Where the nursery listens."""
-        return f"\0scaffold-plugins-{self.process.pid}"
+        return start.address(self.process.pid)
 
     def has_nursery(self) -> bool:
         """Say whether anybody listens there."""
-        with socket.socket(socket.AF_UNIX) as line:
+        with socket.socket(socket.AF_UNIX) as line, contextlib.suppress(FileNotFoundError):
             return line.connect_ex(self.address) == 0
+        return False
 
 
 @pytest.fixture
@@ -86,6 +95,12 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     running.process.kill()
     running.process.communicate()
     wait_for(lambda: not running.has_nursery())
+
+
+def launchers(home: Path) -> dict[str, Path]:
+    """Return what starts each plugin."""
+    written = install.install_plugins(home, Path(sys.executable), ROOT)
+    return {path.name.rpartition("-")[2]: path for path in written}
 
 
 def version_of(address: str) -> str:
@@ -175,29 +190,53 @@ def test_a_nursery_answers_nobody_who_asks_wrongly(engine: Engine) -> None:
     assert not has_loaded_grpc(process)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-def test_a_nursery_is_one_users_and_a_plugin_trusts_no_others(engine: Engine) -> None:
+def test_a_nursery_that_was_killed_leaves_no_file_for_long(engine: Engine, tmp_path: Path) -> None:
     engine.start("python")
-    outside = subprocess.run(
-        ["/usr/bin/python3", "-c", FROM_OUTSIDE.replace("sys.argv[1]", repr(engine.address))],
-        user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", timeout=20, check=False,
-    )  # fmt: skip
-    assert outside.returncode == 0
     os.kill(listener_of(engine.address), signal.SIGKILL)
     wait_for(lambda: not engine.has_nursery())
-    squatter = subprocess.Popen(
-        ["/usr/bin/python3", "-c",
-         f"import socket, time; s = socket.socket(socket.AF_UNIX); s.bind({engine.address!r}); s.listen(); "
-         "print(flush=True); time.sleep(60)"],
-        user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", stdout=subprocess.PIPE,
-    )  # fmt: skip
-    with squatter:
-        assert squatter.stdout
-        squatter.stdout.readline()
-        process, address = engine.start("random")
-        squatter.kill()
-    assert has_loaded_grpc(process)
-    assert version_of(address) == random.VERSION
+    left = Path(engine.address)
+    assert left.exists()
+    engine.process.kill()
+    engine.process.communicate()
+    another = Engine(tmp_path)
+    another.start("python")
+    assert another.has_nursery()
+    assert not left.exists()
+    assert another.finish() == [0]
+    wait_for(lambda: not Path(another.address).exists())
+
+
+def test_a_plugin_whose_engine_was_killed_leaves_no_nursery(tmp_path: Path) -> None:
+    said, say = os.pipe()
+    started = [sys.executable, "-c", KILLED, str(launchers(tmp_path)["random"]), str(say)]
+    subprocess.run(started, pass_fds=[say], check=True, timeout=20)
+    os.close(say)
+    with os.fdopen(said) as told:
+        wait_for(lambda: not nursery.has_other_end(told.fileno()))
+        assert "BrokenPipeError" in told.read(), "the plugin has ended, and whatever it might have left"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_nursery_is_one_users_and_a_plugin_trusts_no_others(engine: Engine, tmp_path: Path) -> None:
+    engine.start("python")
+    somebody = {"user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/"}
+    outside = subprocess.run(
+        ["/usr/bin/python3", "-c", FROM_OUTSIDE, engine.address], timeout=20, check=False, **somebody
+    )  # type: ignore[call-overload]
+    assert outside.returncode == errno.EACCES
+    with tempfile.TemporaryDirectory() as folder:
+        taken = Path(folder, Path(start.folder()).name)
+        taken.mkdir(mode=0o700)
+        for mode, user in ((0o700, NOBODY), (0o777, os.geteuid())):
+            taken.chmod(mode)
+            os.chown(taken, user, user)
+            other = Engine(tmp_path, TMPDIR=folder)
+            for _ in range(2):
+                process, address = other.start("random")
+                assert has_loaded_grpc(process)
+                assert version_of(address) == random.VERSION
+            assert other.finish() == [0, 0]
+            assert not list(taken.iterdir())
 
 
 def listens(address: str) -> bool:
