@@ -133,7 +133,10 @@ def exchange(process: subprocess.Popen[str], question: str) -> Mapping[str, Any]
         process.stdin.flush()
     except OSError:
         return None
-    if not select.select([process.stdout], [], [], LONGEST)[0]:
+    # Not select(), which fails where there are more than a thousand connections.
+    answered = select.poll()
+    answered.register(process.stdout, select.POLLIN)
+    if not answered.poll(LONGEST * 1000):
         return None
     line = process.stdout.readline()
     answer: Mapping[str, Any] | None = json.loads(line) if line.endswith("\n") else None
