@@ -23,7 +23,7 @@ TOO_BIG = ("53200", "54000")
 TOO_BIG_WORDS = "invalid memory alloc request size"
 
 # Tables with rows of their own. Of an extension's, what it says a dump should take: its script makes the rest.
-# Blocks where a range of them is found without reading the others.
+# Blocks where a range of them is found without reading the others; none of a table that has been dropped meanwhile.
 TABLES = f"""
 SELECT n.nspname, c.relname, coalesce(e.condition, ''),
     has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),
@@ -31,7 +31,7 @@ SELECT n.nspname, c.relname, coalesce(e.condition, ''),
     ARRAY(SELECT a.attname::text FROM pg_attribute a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname COLLATE "C"),
     CASE WHEN m.amname = 'heap' AND e.oid IS NULL AND current_setting('server_version_num')::int >= 140000
-        THEN pg_relation_size(c.oid) / current_setting('block_size')::int ELSE 0 END
+        THEN coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int ELSE 0 END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am m ON m.oid = c.relam
 LEFT JOIN (SELECT unnest(extconfig) AS oid, unnest(extcondition) AS condition FROM pg_extension) e ON e.oid = c.oid
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {OWN}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from typing import Any
 
 from hypothesis import given
@@ -16,6 +17,18 @@ HOLES = """CREATE TABLE holes AS SELECT i, md5(i::text) AS word, repeat('x', i %
 FROM generate_series(1, 120000) i;
 DELETE FROM holes WHERE i % 7 = 0 OR i BETWEEN 40000 AND 60000;
 INSERT INTO holes SELECT -i, 'later', NULL FROM generate_series(1, 1000) i;"""
+
+# Says how many tables it sees, by a snapshot that is older than what happens while it waits.
+LATER = """
+import os, pathlib
+from backup import connection, reading, url
+target = url.parse(pathlib.Path(os.environ["DATABASE_URL_FILE"]).read_text())
+with connection.connect(target) as session:
+    session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    print(len(reading.tables(session)), flush=True)
+    input()
+    print(len(reading.tables(session)))
+"""
 
 
 def holds(condition: str, block: int) -> bool:
@@ -43,3 +56,15 @@ def test_the_hash_of_a_table_that_is_read_in_ranges_is_that_of_the_whole(desk: A
         assert wanted in contents["tables"]
     finally:
         desk.stage.sql("DROP TABLE holes", "small")
+
+
+def test_a_table_that_is_dropped_while_tables_are_listed_ends_nothing(desk: Any) -> None:
+    desk.stage.sql("CREATE TABLE gone (i int)", "small")
+    url = f"DATABASE_URL_FILE={desk.environ['DATABASE_URL_FILE']}"
+    command = ["docker", "exec", "-i", "-e", url, desk.stage.name, "python", "-c", LATER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as listing:
+        assert listing.stdout
+        before = listing.stdout.readline()
+        desk.stage.sql("DROP TABLE gone", "small")
+        after, _ = listing.communicate("\n", timeout=60)
+    assert before == after
