@@ -275,12 +275,22 @@ def archive_anew(request: Request, stack: Stack, opened: Kit) -> None:
     """Have the archive in a bucket begin anew: what is there is another cluster's, and stays as it is."""
     if not in_settings(opened, "pitrS3Bucket"):
         return
-    former = in_settings(opened, PREFIX)
-    stack.set(PREFIX, following(former))
+    former, current = in_settings(opened, PREFIX), preflight.setting(PREFIX, read_text_or_none(stack.file)) or ""
+    wanted = prefix_anew(former, current)
+    if wanted != current:
+        stack.set(PREFIX, wanted)
     request.terminal.note(
-        f"the archive begins anew below {following(former)} in its bucket; "
+        f"the archive begins anew below {wanted} in its bucket; "
         f"what is below {former or FIRST_PREFIX} stays, and nothing gives it up"
     )
+
+
+def prefix_anew(former: str, current: str) -> str:
+    """Return the prefix for an archive that begins anew: the one after the kit's, or what has been set since.
+
+    What comes after an old kit's may be in use, by an archive that began anew before; then somebody names another.
+    """
+    return following(former) if current == former else current
 
 
 def following(prefix: str) -> str:

@@ -259,7 +259,9 @@ def test_the_data_comes_from_an_archive_in_a_bucket_unless_a_backup_is_asked_for
     ("prefix", "following"), [("", "pitr-2"), ("shop", "shop-2"), ("shop-2", "shop-3"), ("a/b-log", "a/b-log-2")]
 )
 def test_an_archive_that_is_begun_anew_has_another_prefix(prefix: str, following: str) -> None:
-    assert recover.following(prefix) == following
+    assert recover.prefix_anew(prefix, prefix) == following
+    assert recover.prefix_anew(prefix, following) == following, "when the recovery goes on"
+    assert recover.prefix_anew(prefix, "third") == "third", "which somebody has named, as that one is in use"
 
 
 def test_a_recovery_that_was_begun_stops_every_other_update_until_it_has_ended(tmp_path: Path) -> None:
