@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 MEMORY_KIB, PASSES, LANES = 46 * 1024, 1, 1
 # One is worked at and one more may wait: whoever waits holds one of the threads that serve pages.
 PLACES = 2
@@ -31,6 +33,8 @@ TUNABLES = f"glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold={KEPT}:glibc.mal
 
 # What is compared with where there is no account, so that this takes as long.
 NOBODY = "$argon2id$v=19$m=47104,t=1,p=1$Ohv5+i5VC0Fk++yUCMCvNg$YstXkyKcIz+1qv8ZDjesw06KZCf7m4XZw0nMolAQtUY"
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 class Busy(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -83,6 +87,8 @@ class Hashing:
             answer = exchange(self.running(), question)
         if answer is None:
             self.finish()
+            # Whoever asks is told the same as when many do.
+            log.error("passwords cannot be hashed: the process for it ends or hangs")
             raise Busy
         self.rested = time.monotonic() + REST * float(answer["seconds"])
         return answer

@@ -94,6 +94,7 @@ def taken(engine: int, listener: socket.socket) -> Path:
         if (number == own or not Path("/proc", number).exists()) and not answers(path):
             path.unlink(missing_ok=True)
     listener.bind(str(place))
+    listener.listen()  # here already, so that whoever comes before there is somebody to answer waits
     return place
 
 
@@ -112,7 +113,7 @@ def has_other_end(descriptor: int) -> bool:
 
 def tend(listener: socket.socket, engine: int, root: str) -> None:
     """Fork what is asked for until the engine, a descriptor of whose process this is, has ended."""
-    listener.listen()  # here, since who is asked who listens says who called this
+    listener.listen()  # once more: who called this last is who is said to listen
     os.setpgid(0, 0)
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in range(STANDARD):

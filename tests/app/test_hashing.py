@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from scaffold import hashing
 from scaffold.hashing import NOBODY, PLACES, Busy, Hashing
+from structlog.testing import capture_logs
 
 from tests.conftest import started_at, until
 
@@ -114,8 +115,11 @@ def test_a_process_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_process_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "LONGEST", 0.0)
     ours = Hashing()
-    with ours.place() as place, pytest.raises(Busy):
+    with ours.place() as place, pytest.raises(Busy), capture_logs() as said:
         place.hash("violet tractors")
+    (line,) = said
+    assert line["log_level"] == "error"
+    assert "violet" not in str(line)
     monkeypatch.undo()
     with ours.place() as place:
         assert place.hash("violet tractors")
