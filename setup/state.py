@@ -157,7 +157,8 @@ def drop_broken_attributes(backend: Path) -> list[Path]:
     """
     found = []
     for path in backend.rglob(f"*{ATTRIBUTES}"):
-        with contextlib.suppress(FileNotFoundError):
+        # What cannot be read here Pulumi cannot read either, and says so better.
+        with contextlib.suppress(OSError):
             if not is_json(path.read_bytes()):
                 path.unlink()
                 found.append(path)

@@ -125,5 +125,7 @@ def test_attributes_that_a_killed_run_left_empty_are_removed_and_nothing_else(tm
     files = {"dev.json": "", "dev.json.attrs": "", "prod.json": "{}", "prod.json.attrs": "{}", "x.json.attrs": '{"a'}
     for name, text in files.items():
         (stacks / name).write_text(text)
+    (stacks / "unreadable.json.attrs").mkdir()
     assert {path.name for path in state.drop_broken_attributes(tmp_path)} == {"dev.json.attrs", "x.json.attrs"}
-    assert {path.name for path in stacks.iterdir()} == {"dev.json", "prod.json", "prod.json.attrs"}
+    kept = {"dev.json", "prod.json", "prod.json.attrs", "unreadable.json.attrs"}
+    assert {path.name for path in stacks.iterdir()} == kept
