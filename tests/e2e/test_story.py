@@ -204,8 +204,8 @@ def test_neither_a_name_nor_an_environment_nor_a_log_nor_a_process_nor_the_state
         for resource in exported["deployment"]["resources"]
         if resource["type"] == "random:index/randomPassword:RandomPassword"
     } | {serving.passphrase}
-    # The passwords of six roles, what signs backups, two keys with the next of each, and the passphrase.
-    assert len(secrets) == 12
+    # Passwords of six roles, what signs backups, what seals an archive, two keys with the next of each, the passphrase.
+    assert len(secrets) == 13
     containers = serving.containers()
     places = {
         "docker inspect": run_docker("container", "inspect", *containers),
