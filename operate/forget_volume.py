@@ -12,8 +12,9 @@ from operate.stack import Stack
 from setup.problem import Problem
 from setup.processes import Failed
 
-OF_A_BUCKET = ("pitrS3Bucket", "pitrS3AccessKey", "pitrS3SecretKey")
-"""Settings that mean nothing without an archive."""
+BUCKET = "pitrS3Bucket"
+OF_A_BUCKET = ("pitrS3AccessKey", "pitrS3SecretKey", BUCKET)
+"""Settings that mean nothing without an archive, in the order in which they go: the bucket tells a run that goes on."""
 
 
 def run(request: Request) -> int:
@@ -39,7 +40,7 @@ def run(request: Request) -> int:
             request,
             f"This deletes the volume {name} of the stack {request.stack}, with all that is in it, for ever"
             + (", and ends the archiving" if name == ARCHIVE else "")
-            + ("; what is in its bucket stays there" if name == ARCHIVE and request.setting(OF_A_BUCKET[0]) else ""),
+            + ("; what is in its bucket stays there" if name == ARCHIVE and request.setting(BUCKET) else ""),
             name,
             f"make forget-volume STACK={request.stack} NAME={name} YES=yes",
         )
@@ -48,7 +49,7 @@ def run(request: Request) -> int:
         generations.write(stack, known, without(known, name))
         if name == ARCHIVE:
             stack.set("pitr", "false")
-            for key in OF_A_BUCKET if request.setting(OF_A_BUCKET[0]) else ():
+            for key in OF_A_BUCKET if request.setting(BUCKET) else ():
                 stack.unset(key)
         code = up.update(request, stack)
         if code != 0:
