@@ -33,7 +33,7 @@ def main() -> None:
     launch.load()
     from offline.plugin import nursery
 
-    nursery.leave_behind(engine, ROOT)
+    nursery.leave_behind(engine, ROOT, made_address)
     launch.run(sys.argv.pop(1))
 
 
@@ -52,6 +52,15 @@ def address(engine: int) -> str:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & OTHERS:
         raise PermissionError
     return f"{folder()}/{os.stat('/proc/self/ns/pid').st_ino}-{engine}"  # noqa: PTH116
+
+
+def made_address(engine: int) -> str:
+    """Return what `address` does, in a folder that is made where there is none."""
+    from contextlib import suppress
+
+    with suppress(FileExistsError):
+        os.mkdir(folder(), 0o700)  # noqa: PTH102
+    return address(engine)
 
 
 def stand_in(engine: int) -> None:

@@ -16,12 +16,11 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from offline import start
 from offline.launch import run
 from offline.plugin import owner
 
@@ -61,8 +60,8 @@ class StandIn:
         os._exit(code)
 
 
-def leave_behind(engine: int, root: str) -> None:
-    """Fork this process' nursery, unless the engine has one or this is no place for one.
+def leave_behind(engine: int, root: str, address: Callable[[int], str]) -> None:
+    """Fork this process' nursery, unless the engine has one or this is no place for one: `address` raises OSError then.
 
     To be called before there is a thread, and before gRPC is used: neither outlives a fork.
     """
@@ -72,7 +71,7 @@ def leave_behind(engine: int, root: str) -> None:
         ending = os.pidfd_open(engine)
         try:
             if os.getppid() == engine:
-                place = taken(engine, listener)
+                place = taken(engine, address, listener)
                 if os.fork() == 0:
                     try:
                         tend(listener, ending, root)
@@ -83,10 +82,9 @@ def leave_behind(engine: int, root: str) -> None:
             os.close(ending)
 
 
-def taken(engine: int, listener: socket.socket) -> Path:
+def taken(engine: int, address: Callable[[int], str], listener: socket.socket) -> Path:
     """Give a socket an engine's address, and return that; raise OSError where it is not to be had."""
-    Path(start.folder()).mkdir(mode=0o700, exist_ok=True)
-    place = Path(start.address(engine))
+    place = Path(address(engine))
     space, _, own = place.name.partition("-")
     for path in place.parent.glob(f"{space}-*"):
         number = path.name.removeprefix(f"{space}-")
