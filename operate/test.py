@@ -86,22 +86,22 @@ def ready(request: Request) -> Prepared:
     if seen[1].problems:
         raise seen[1].problems[0]
     done = prepare(request.places, environment, wish, request.terminal, seen)
-    get_programs(request, done.environment)
+    get_programs(request, done.environment, PROGRAMS)
     return done
 
 
-def get_programs(request: Request, environment: Mapping[str, str]) -> None:
-    """Install what some tests need and is not there; where that cannot be done, those say so and are skipped."""
+def get_programs(request: Request, environment: Mapping[str, str], programs: Sequence[Program]) -> None:
+    """Install what some need and is not there; where that cannot be done it is said, and what needs it is left out."""
     facts_allow = find("apt-get", environment) and (os.geteuid() == 0 or find("sudo", environment))
     missing = []
-    for program in PROGRAMS:
+    for program in programs:
         present = next((path for path in (find(name, environment) for name in program.names) if path), None)
         if present:
             request.terminal.done(program.step, present, 0)
         elif facts_allow:
             missing.append(program)
         else:
-            request.terminal.done(program.step, "none, and none can be installed here: its tests are skipped", 0)
+            request.terminal.done(program.step, "none, and none can be installed here: what needs it is left out", 0)
     if not missing:
         return
     with lock(request.places.locks / "prepare.lock", "installing what the tests need", 1800):
@@ -112,7 +112,7 @@ def get_programs(request: Request, environment: Mapping[str, str]) -> None:
                     log = request.places.logs / f"{program.step}-install.log"
                     apt.install([program.package], environment, step, log)
             except Problem as problem:
-                request.terminal.note(f"its tests are skipped: {problem.cause.splitlines()[0]}")
+                request.terminal.note(f"what needs it is left out: {problem.cause.splitlines()[0]}")
 
 
 def get_cluster(request: Request, environment: Mapping[str, str]) -> None:
