@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from offline.docker.reading import flag_of, text_of
@@ -15,19 +16,20 @@ from offline.plugin.values import Properties
 EXECUTABLE, PLAIN = 0o744, 0o644
 
 
-def archive(upload: Properties, folder: Path) -> bytes:
-    """Return one upload as a tar archive, owned by root; raise PluginError for contents that are none or too many.
+def archive(uploads: Sequence[Properties], folder: Path) -> bytes:
+    """Return uploads as one tar archive, owned by root; raise PluginError for contents that are none or too many.
 
     A `source` that is relative is looked for below `folder`.
     """
-    content = _content(upload, folder)
-    permissions = text_of(upload, "permissions")
-    member = tarfile.TarInfo(text_of(upload, "file").lstrip("/"))
-    member.size = len(content)
-    member.mode = int(permissions, 8) if permissions else EXECUTABLE if flag_of(upload, "executable") else PLAIN
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        tar.addfile(member, io.BytesIO(content))
+        for upload in uploads:
+            content = _content(upload, folder)
+            permissions = text_of(upload, "permissions")
+            member = tarfile.TarInfo(text_of(upload, "file").lstrip("/"))
+            member.size = len(content)
+            member.mode = int(permissions, 8) if permissions else EXECUTABLE if flag_of(upload, "executable") else PLAIN
+            tar.addfile(member, io.BytesIO(content))
     return packed.getvalue()
 
 

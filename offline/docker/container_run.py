@@ -45,13 +45,18 @@ def connect(call: Call, container: str, wanted: Properties) -> None:
 
 
 def upload(call: Call, container: str, wanted: Properties) -> None:
-    """Put the files in place, before the first process of the container can look; raise PluginError."""
-    for file in blocks_of(wanted, "uploads"):
-        packed = archive(file, Path(call.folder))
-        try:
-            call.daemon.put(f"/containers/{container}/archive", packed, {"path": "/", "noOverwriteDirNonDir": True})
-        except DaemonError as error:
-            raise PluginError(f"Unable to upload volume content: {error}") from None
+    """Put the files in place, before the first process of the container can look; raise PluginError.
+
+    All at once: for each archive the daemon mounts the container and its volumes, which takes as long as ten files do.
+    """
+    files = blocks_of(wanted, "uploads")
+    if not files:
+        return
+    packed = archive(files, Path(call.folder))
+    try:
+        call.daemon.put(f"/containers/{container}/archive", packed, {"path": "/", "noOverwriteDirNonDir": True})
+    except DaemonError as error:
+        raise PluginError(f"Unable to upload volume content: {error}") from None
 
 
 def start(call: Call, container: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -62,7 +62,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             python = interpreter.choose(wanted, os.environ)
             found = packages.installed(python.search_path())
             if SDK in {package.name for package in found}:
-                self._begin(python)
+                self._begin(python, packages.modules(found, directory))
             needed = [dependency for package in found if (dependency := packages.dependency(package)) is not None]
         except Failure as error:
             _abort(context, error)
@@ -178,11 +178,11 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         with _Tracked(self, program.cancel, context):
             return program.run(description(request, self._engine))
 
-    def _begin(self, python: interpreter.Interpreter) -> None:
+    def _begin(self, python: interpreter.Interpreter, likely: Sequence[str]) -> None:
         """Start the process that will run the program; a Run that comes without one says what is wrong."""
         with self._lock, suppress(OSError):
             if self._begun is None:
-                self._begun = python, Program(python, os.environ)
+                self._begun = python, Program(python, os.environ, likely)
 
     def _taken(self, python: interpreter.Interpreter) -> Program | None:
         """Return the process that has begun on an interpreter, once."""

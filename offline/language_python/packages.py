@@ -121,3 +121,13 @@ def plugin_version(version: str) -> str | None:
         text += {"a": "-alpha.", "b": "-beta.", "rc": "-rc."}[stage] + stage_number
     build = (f"post{post}" if post else "") + (f"dev{dev}" if dev else "")
     return text + (f"+{build}" if build else "")
+
+
+def modules(packages: Sequence[Package], program: Path) -> list[str]:
+    """Return the modules of the providers' SDKs, but those of whose name the program's folder has one of its own."""
+    files = [file for package in packages if package.name not in WITHOUT_PLUGIN and (file := package.plugin_file())]
+    return [
+        name
+        for file in files
+        if not (program / (name := file.parent.name)).exists() and not (program / f"{name}.py").exists()
+    ]

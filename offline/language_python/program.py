@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ RUNNER = Path(__file__).with_name("runner.py")
 
 
 class Program:
-    """A process that loads the SDK, and runs one Pulumi program once it is told which."""
+    """A process that loads the SDK and what is `likely` to be imported, and runs a program once it is told which."""
 
-    def __init__(self, interpreter: Interpreter, environment: Mapping[str, str]) -> None:
+    def __init__(self, interpreter: Interpreter, environment: Mapping[str, str], likely: Sequence[str] = ()) -> None:
         self._reader, self._writer = os.pipe()
         self._cancelled = False
         self._closing = threading.Lock()
@@ -30,7 +30,7 @@ class Program:
             # Its standard output and error are the host's, which the engine shows. It shares the host's process group,
             # so that the engine, which signals the group, reaches it: not before it can end without a word.
             self._process = subprocess.Popen(
-                [interpreter.executable, RUNNER, str(self._reader)],
+                [interpreter.executable, RUNNER, str(self._reader), *likely],
                 stdin=subprocess.DEVNULL, env=interpreter.environment(environment), pass_fds=[self._reader],
             )  # fmt: skip
         except OSError:

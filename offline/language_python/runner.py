@@ -2,13 +2,14 @@
 
 Stands alone: it sees the program's packages, not this project's. It loads the SDK, which takes as long as all that the
 engine does meanwhile. The run's description, the configuration with its secrets in it, comes then as one line of JSON
-through an inherited pipe, whose number is the only argument. The pipe stays open: its end means that the host is gone,
-and the program with it.
+through an inherited pipe, whose number is the first argument. The pipe stays open: its end means that the host is gone,
+and the program with it. Arguments after it name packages that the program is likely to import, and are loaded, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ import threading
 import traceback
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NoReturn
@@ -133,6 +135,9 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     import pulumi
 
+    for name in sys.argv[2:]:
+        with suppress(Exception):  # the program says so, where it wants it at all
+            importlib.import_module(name)
     run = receive(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     aside = ThreadPoolExecutor(max_workers=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from infra.platforms.docker import daemon, job
+from infra.platforms.docker import daemon, job, leftover
 from infra.settings import SettingsError
 from tests.infra.conftest import CONTAINER, IMAGE, NETWORK, VOLUME, RunProgram
 
@@ -53,6 +53,33 @@ def test_every_image_is_named_by_its_content_and_by_whose_it_is(run_program: Run
     assert declared.system is not None
     assert names == {f"scaffold-{image.name}:{image.tag}-unit" for image in declared.system.images.values()}
     assert {inputs["image"] for inputs in declared.of(CONTAINER).values()} == names
+
+
+def test_the_files_of_a_release_do_not_wait_for_its_image(run_program: RunProgram) -> None:
+    containers = run_program().of(CONTAINER)
+    laying = {name.rpartition("-")[0]: inputs["image"] for name, inputs in containers.items() if "-files-" in name}
+    assert laying["web-files"] == containers["gateway"]["image"]
+    assert laying["db-backup-files"] == containers["db-backup"]["image"]
+
+
+def test_the_release_s_image_is_asked_for_before_the_others(run_program: RunProgram) -> None:
+    assert next(iter(run_program().of(IMAGE))) == "image-app"
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_the_daemon_is_asked_only_about_a_name_that_was_there_before(
+    listed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def labels_of(_host: str, name: str) -> str:
+        asked.append(name)
+        return "other"
+
+    monkeypatch.setattr(daemon, "labels_of", labels_of)
+    said = leftover.in_the_way("", {"web"} if listed else set(), "web")
+    assert asked == (["web"] if listed else [])
+    assert ("container web of stack other exists" in said) == listed
 
 
 def test_only_the_gateway_publishes_a_port_and_only_its_network_is_not_internal(run_program: RunProgram) -> None:

@@ -321,6 +321,25 @@ def test_an_image_that_cannot_be_had_leaves_nothing_behind(plugin: Plugin, stage
     assert "initFailed" not in got["error"]
 
 
+def test_files_are_uploaded_with_their_contents_modes_and_folders(plugin: Plugin, stage: Stage) -> None:
+    """All of them at once, as the official provider does it one after the other."""
+    uploads = [
+        {"file": "/run/a/one", "content": "first"},
+        {"file": "/run/a/two", "contentBase64": "c2Vjb25k", "executable": True},
+        {"file": "/three", "content": "third", "permissions": "0400"},
+        {"file": "/three", "content": "last", "permissions": "0600"},
+    ]
+    look = "stat -c '%a %u %n' /run/a/one /run/a/two /three && cat /run/a/one /run/a/two /three"
+    command = ["sh", "-c", look]
+    identity, _, _ = make(plugin, stage, command=command, attach=True, mustRun=False, uploads=uploads)
+    try:
+        assert docker_command("logs", identity).split() == [
+            "644", "0", "/run/a/one", "744", "0", "/run/a/two", "600", "0", "/three", "firstsecondlast",
+        ]  # fmt: skip
+    finally:
+        remove(stage)
+
+
 def test_a_secret_is_not_in_the_process_list_or_the_log_of_the_plugin(plugin: Plugin, stage: Stage) -> None:
     """A secret upload reaches the container and nothing else."""
     secret = "a-secret-of-this-test"

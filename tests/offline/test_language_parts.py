@@ -85,6 +85,17 @@ def test_installed_packages_tell_which_plugins_they_need(tmp_path: Path) -> None
     assert "plain" in {each.name for each in packages.direct(found)}
 
 
+def test_the_sdks_of_providers_are_likely_imports_but_where_the_program_has_its_own(tmp_path: Path) -> None:
+    program, site = tmp_path / "program", tmp_path / "site"
+    (program / "pulumi_local").mkdir(parents=True)
+    (program / "pulumi_file.py").touch()
+    for name in ("pulumi-docker", "pulumi-local", "pulumi-file"):
+        distribution(site, name, "5.1.0", plugin={"resource": True})
+    distribution(site, "pulumi-policy", "1.21.0", plugin={"resource": True})
+    distribution(site, "plain", "9")
+    assert packages.modules(packages.installed([str(site)]), program) == ["pulumi_docker"]
+
+
 def test_broken_metadata_of_a_plugin_is_an_error_with_its_path(tmp_path: Path) -> None:
     distribution(tmp_path, "pulumi-docker", "5.1.0", plugin={})
     (tmp_path / "pulumi_docker" / packages.PLUGIN_FILE).write_text("{")

@@ -27,6 +27,14 @@ def labels_of(host: str, name: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+def names(host: str) -> frozenset[str]:
+    """Return the names of all containers; raise RunError with Docker's words where it does not say."""
+    done = run(host, "container", "ls", "--all", "--format", "{{.Names}}")
+    if done.returncode != 0:
+        raise pulumi.RunError(f"the Docker daemon does not list its containers: {done.stderr.strip()}")
+    return frozenset(done.stdout.replace(",", "\n").split())
+
+
 def processors(host: str) -> int:
     """Return how many processors the daemon's machine has; raise RunError where it does not say."""
     return int(told(host, "{{.NCPU}}"))

@@ -32,7 +32,7 @@ def script(user: int) -> str:
 
 
 def create(stack: Stack, service: Service, image: Built) -> tuple[docker.Volume, pulumi.Output[docker.Container]]:
-    """Declare the volume with a service's files and the one-shot that fills it."""
+    """Declare the volume with a service's files and the one-shot that fills it, from any image that has a shell."""
     name = f"{service.name}-files-{version(service)}"
     volume = docker.Volume(
         f"volume-{name}",
@@ -65,6 +65,10 @@ def create(stack: Stack, service: Service, image: Built) -> tuple[docker.Volume,
         attach=True,
         logs=True,
         labels=workload.labels(stack.labels(f"{service.name}-files", service.release)),
-        opts=stack.container_options(Ready()),
+        opts=pulumi.ResourceOptions.merge(
+            stack.container_options(Ready()),
+            # Of another image the same files come out, and they are in use.
+            pulumi.ResourceOptions(ignore_changes=["image"] if service.release else []),
+        ),
     )
     return volume, job.finished(stack, name, container)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -51,16 +51,24 @@ def taken_by(address: str, publishing: Sequence[Publisher]) -> str:
     return ""
 
 
-def refusal(host: str) -> pulumi.ResourceHook:
-    """Return the hook that refuses to create a container whose name is taken."""
+def refusal(host: str, present: Container[str]) -> pulumi.ResourceHook:
+    """Return the hook that refuses to create a container whose name is taken, one of those that were `present`."""
 
     def refuse(arguments: pulumi.ResourceHookArgs) -> None:
         name = (arguments.new_inputs or {}).get("name")
-        stack = daemon.labels_of(host, name) if isinstance(name, str) else None
-        if stack is not None:
-            raise pulumi.RunError(message(str(name), stack))
+        if isinstance(name, str) and (found := in_the_way(host, present, name)):
+            raise pulumi.RunError(found)
 
     return pulumi.ResourceHook("refuse-a-container-that-the-state-does-not-know", refuse)
+
+
+def in_the_way(host: str, present: Container[str], name: str) -> str:
+    """Say which container has a name; nothing where none has it.
+
+    The daemon is asked only about what was `present` as the update began: it may be what this very update has replaced.
+    """
+    stack = daemon.labels_of(host, name) if name in present else None
+    return "" if stack is None else message(name, stack)
 
 
 def message(name: str, stack: str) -> str:

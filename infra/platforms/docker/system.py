@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pulumi
 import pulumi_docker as docker
@@ -27,7 +28,7 @@ from infra.platforms.docker import (
     telling,
     workload,
 )
-from infra.platforms.docker.image import Images
+from infra.platforms.docker.image import Built, Images
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 from infra.platforms.docker.workload import Source
@@ -46,15 +47,20 @@ def check(system: System, settings: Settings) -> Former:
 def run(system: System, settings: Settings, former: Former) -> Serving:
     """Declare every resource of the system and return what serves."""
     host = settings.docker_host
+    gateway = f"{system.project}-{system.stack}-{system.route.gateway}"
+    with ThreadPoolExecutor(max_workers=3) as asking:
+        asked = asking.submit(daemon.processors, host)
+        listed = asking.submit(daemon.names, host)
+        found = asking.submit(daemon.container, host, gateway)
     # Asked first: an address that nobody answers at, once in the state, would stop every refresh from then on.
-    processors = daemon.processors(host)
+    processors = asked.result()
     provider = docker.Provider(
         "docker",
         host=host or None,
         opts=pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_update=[moving.refusal()])),
     )
-    stack = Stack(system.project, system.stack, host, processors, provider, leftover.refusal(host))
-    present = daemon.container(host, stack.object_name(system.route.gateway))
+    stack = Stack(system.project, system.stack, host, processors, provider, leftover.refusal(host, listed.result()))
+    present = found.result()
     folder.check(host, system)
     if taken := leftover.taken_port(host, system, present):
         # Said after the provider: a stack that was taken to another daemon hears of that first. Nothing follows.
@@ -76,7 +82,8 @@ def run(system: System, settings: Settings, former: Former) -> Serving:
             first = ready.every([first, tried])
         joined = [networks[name] for name in planned.members.get(each.identity, ())]
         if isinstance(each, Service):
-            started[each.name] = run_service(stack, each, images, joined, volumes, first)
+            laying = layer(system, each, images)
+            started[each.name] = run_service(stack, each, images, laying, joined, volumes, first)
         else:
             done = job.create(stack, each, images[each.workload.image.key], joined, volumes, first)
             started[each.name] = ready.passed(done, first) if each.passing else ready.job(done)
@@ -97,7 +104,9 @@ def run(system: System, settings: Settings, former: Former) -> Serving:
         system.release if pulumi.runtime.is_dry_run() else switched.apply(lambda _: system.release)
     )
     digest = pulumi.Output.from_input(images[system.image.key].digest)
-    return Serving(serves, digest, telling.of(stack, system, started))
+    # Read once all is done that somebody waits for; a preview can tell only what does not change.
+    at_last = Ready() if pulumi.runtime.is_dry_run() else ready.job(switched)
+    return Serving(serves, digest, telling.of(stack, system, started, at_last))
 
 
 def addresses(system: System) -> dict[str, str]:
@@ -114,15 +123,22 @@ def refuse(why: str, _: str) -> str:
     raise pulumi.RunError(why)
 
 
+def layer(system: System, service: Service, images: Images) -> Built:
+    """Return the image from which a service's files are laid: the gateway's for a release, while its own is built."""
+    one = system.service(system.route.gateway) if service.release else service
+    return images[one.workload.image.key]
+
+
 def run_service(
     stack: Stack,
     service: Service,
     images: Images,
+    laying: Built,
     networks: list[docker.Network],
     volumes: Mapping[str, Source],
     first: Ready,
 ) -> Ready:
-    """Declare a service with its files and return what has to be there before the next."""
+    """Declare a service with its files, laid from the image `laying`, and return what must be there before the next."""
     built = images[service.workload.image.key]
     held: docker.Volume | None = None
     more: list[docker.ContainerVolumeArgs] = []
@@ -130,7 +146,7 @@ def run_service(
         opened, more = gate.create(stack, service, service.controls, built)
         first = ready.every([first, opened])
     if service.workload.files and not service.update:
-        held, filled = files.create(stack, service, built)
+        held, filled = files.create(stack, service, laying)
         first = ready.every([first, ready.job(filled)])
     running = ready.containers(workload.create(stack, service, built, networks, volumes, held, first, more))
     if not service.update:

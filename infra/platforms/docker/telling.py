@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pulumi
 
 from infra.model import System
-from infra.platforms.docker import daemon
+from infra.platforms.docker import daemon, ready
 from infra.platforms.docker.ready import Ready
 from infra.platforms.docker.stack import Stack
 
@@ -18,9 +18,12 @@ THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="telling")
 """Apart from Pulumi's own: what waits must not keep a registration from being sent."""
 
 
-def of(stack: Stack, system: System, started: Mapping[str, Ready]) -> dict[str, pulumi.Output[str]]:
-    """Return what each service wrote, once its container is there; it is read while the update does other things."""
-    return {name: read(stack, stack.object_name(name), path, started[name]) for name, path in system.told.items()}
+def of(stack: Stack, system: System, started: Mapping[str, Ready], last: Ready) -> dict[str, pulumi.Output[str]]:
+    """Return what each service wrote, read once its container is there and `last`, while the update goes on."""
+    return {
+        name: read(stack, stack.object_name(name), path, ready.every([started[name], last]))
+        for name, path in system.told.items()
+    }
 
 
 def read(stack: Stack, container: str, path: str, started: Ready) -> pulumi.Output[str]:
