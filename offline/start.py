@@ -16,6 +16,7 @@ import stat
 import sys
 
 TAKEN = b"+"
+ANSWER_SECONDS = 5.0
 ROOT = __file__.rpartition("/offline/")[0]
 OTHERS = 0o077
 
@@ -70,6 +71,7 @@ def stand_in(engine: int) -> None:
     import _socket
 
     line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    line.settimeout(ANSWER_SECONDS)
     try:
         line.connect(address(engine))
         wanted = marshal.dumps((ROOT, sys.executable, sys.argv, os.getcwd(), dict(os.environ), os.getpgrp()))  # noqa: PTH109
@@ -78,7 +80,9 @@ def stand_in(engine: int) -> None:
         line.sendall(wanted)
         if line.recv(1) != TAKEN:
             return
+        line.settimeout(None)
     except OSError:
+        line.close()  # so that a plugin which is forked after all finds nobody, and ends
         return
     while True:
         try:

@@ -126,6 +126,12 @@ def begin(request: Request, opened: Kit, *, only_state: bool) -> Begun:
     given = request.environment.get("BACKUP")
     if former and former.kit == opened.digest:
         request.terminal.note("going on with the recovery that was begun")
+        if given == ARCHIVE != former.backup and former.state:
+            raise Problem(
+                f"BACKUP is {ARCHIVE!r}, and this recovery was begun from the backup {former.backup!r}: "
+                "the archive goes on under another name since, and what it was has nothing to be restored into.",
+                f"go on without BACKUP; or begin with an empty machine: {WHERE}",
+            )
         # An archive that does not lead to its end leaves the backups.
         former = replace(former, backup=given or former.backup)
         recovering.write(request.places, request.stack, former)

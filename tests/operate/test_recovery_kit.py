@@ -249,6 +249,13 @@ def test_the_data_comes_from_an_archive_in_a_bucket_unless_a_backup_is_asked_for
     assert recover.begin(own, both, only_state=False) == begun
     assert recover.begin(asked, both, only_state=False).backup == "latest", "when the archive does not lead to its end"
     assert recover.begin(own, both, only_state=False).backup == "latest", "which goes on as it was begun"
+    back = replace(own, environment={**own.environment, "BACKUP": "archive"})
+    assert recover.begin(back, both, only_state=False).backup == "archive", "while nothing has been put back"
+    recover.begin(asked, both, only_state=False)
+    recovering.write(own.places, own.stack, replace(begun, backup="latest", state=True))
+    with pytest.raises(Problem, match="begun from the backup 'latest'"):
+        recover.begin(back, both, only_state=False)
+    assert recovering.read(own.places, own.stack) == replace(begun, backup="latest", state=True)
     (problem,) = recover.on_the_platform(
         replace(own, environment={**own.environment, "BACKUP": "archive"}), opened("backupS3Bucket: copies")
     )
