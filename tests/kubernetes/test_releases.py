@@ -168,7 +168,8 @@ def test_going_back_after_a_release_that_failed_when_it_served_loses_no_request(
         failed = site.up(check=False)
         assert failed.returncode != 0
         assert "this update fails when its release serves" in failed.stdout + failed.stderr
-        assert json.loads(site.get("/probe/release").body)["release"] != before
+        # The pods before it serve on until nobody is sent to them.
+        site.wait_for(lambda answer: json.loads(answer.body)["release"] != before, path="/probe/release")
         program.write_text(working)
         site.config("siteName", "Scaffold under test")
         site.up()
