@@ -26,10 +26,11 @@ ROLLOUT_SECONDS = 180
 STAGES: tuple[tuple[str, ...], ...] = (
     ("Namespace",),
     ("ServiceAccount", "Role", "RoleBinding", "NetworkPolicy", "Secret", "ConfigMap", "PersistentVolumeClaim"),
-    ("Service", "StatefulSet"),
+    ("Service", "StatefulSet/database"),
     ("Job/database-roles",),
     ("Job/migrate",),
-    ("Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler"),
+    # Backups and restores have roles of their own, and are ready once they are let in.
+    ("StatefulSet/db", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler"),
 )
 
 Manifest = dict[str, Any]
