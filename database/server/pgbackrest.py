@@ -127,7 +127,8 @@ def warnings(said: str) -> list[str]:
 def info() -> dict[str, Any]:
     """Return what it knows of the repository; empty where there is nothing. Raise ToolError where it cannot look."""
     told, _ = run("info", "--output=json")
-    found = [each for each in json.loads(told) if each.get("name") == archiving.STANZA]
+    # What it could not decrypt stands in its message as it is, whatever characters those are.
+    found = [each for each in json.loads(told, strict=False) if each.get("name") == archiving.STANZA]
     if not found:
         return {}
     # It ends well all the same, and with a repository as if nothing were in it.

@@ -70,7 +70,7 @@ class Archived:
              self.database.image, "python3", "-m", "server", "restore"],
             capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
-        assert done.stderr == ""
+        assert not done.stderr, done.stderr
         return done.returncode, [json.loads(text) for text in done.stdout.splitlines()]
 
     def restored(self, to: str) -> str:

@@ -166,6 +166,17 @@ def test_what_pgbackrest_says_becomes_one_line_with_its_hints() -> None:
     assert pgbackrest.explained("") == ""
 
 
+def test_what_could_not_be_decrypted_is_in_no_message_whatever_characters_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    message = "[FormatError] unable to load info file: key/value found outside of section at line 1: \x01\x1f\ufffd{"
+    told = '[{"name": "%s", "status": {"code": 99}, "repo": [{"status": {"message": "%s"}}]}]'
+    monkeypatch.setattr(pgbackrest, "run", lambda *_: (told % (archiving.STANZA, message), []))
+    with pytest.raises(pgbackrest.ToolError, match="encrypted with another passphrase than this stack's") as caught:
+        pgbackrest.info()
+    assert str(caught.value).isprintable()
+
+
 def test_segments_are_found_where_pgbackrest_puts_them(tmp_path: Path) -> None:
     below = tmp_path / "0000000200000000"
     below.mkdir()
