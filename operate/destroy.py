@@ -42,7 +42,7 @@ def run(request: Request) -> int:
 def refusal(stack: str, protected: Sequence[Mapping[str, Any]]) -> Problem:
     """Return what would be lost, and the two ways on."""
     return Problem(
-        f"The stack {stack} holds protected data: {', '.join(map(describe, protected))}. Nothing was changed.",
+        f"The stack {stack} holds protected data: {', '.join(sorted(map(describe, protected)))}. Nothing was changed.",
         f"make down STACK={stack} stops it and keeps the data; "
         f"make destroy STACK={stack} DELETE_DATA=yes deletes the data for ever",
     )
