@@ -254,8 +254,8 @@ class System:
 
     @property
     def images(self) -> Mapping[tuple[str, str], Image]:
-        """Every image in use, by its key."""
-        return {each.workload.image.key: each.workload.image for each in self.declared}
+        """Every image in use, by its key; the release's first: often it alone is built, and all else waits for it."""
+        return {image.key: image for image in (self.image, *(each.workload.image for each in self.declared))}
 
     @property
     def image(self) -> Image:

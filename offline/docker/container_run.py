@@ -47,7 +47,7 @@ def connect(call: Call, container: str, wanted: Properties) -> None:
 def upload(call: Call, container: str, wanted: Properties) -> None:
     """Put the files in place, before the first process of the container can look; raise PluginError.
 
-    All at once: for each archive the daemon mounts the container and its volumes, which takes as long as ten files do.
+    All at once: for each archive the daemon mounts the container and its volumes anew.
     """
     files = blocks_of(wanted, "uploads")
     if not files:

@@ -125,9 +125,6 @@ def plugin_version(version: str) -> str | None:
 
 def modules(packages: Sequence[Package], program: Path) -> list[str]:
     """Return the modules of the providers' SDKs, but those of whose name the program's folder has one of its own."""
-    files = [file for package in packages if package.name not in WITHOUT_PLUGIN and (file := package.plugin_file())]
-    return [
-        name
-        for file in files
-        if not (program / (name := file.parent.name)).exists() and not (program / f"{name}.py").exists()
-    ]
+    files = [package.plugin_file() for package in packages if package.name not in WITHOUT_PLUGIN]
+    names = [file.parent.name for file in files if file is not None]
+    return [name for name in names if not (program / name).exists() and not (program / f"{name}.py").exists()]

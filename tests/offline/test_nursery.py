@@ -180,12 +180,12 @@ def test_without_its_nursery_a_plugin_starts_by_itself(engine: Engine) -> None:
 
 def test_a_plugin_waits_only_so_long_for_a_nursery_that_stands_still(engine: Engine) -> None:
     engine.start("python")
-    nursery_s = listener_of(engine.address)
-    os.kill(nursery_s, signal.SIGSTOP)
+    listener = listener_of(engine.address)
+    os.kill(listener, signal.SIGSTOP)
     process, address = engine.start("random")
     assert has_loaded_grpc(process)
     assert version_of(address) == random.VERSION
-    os.kill(nursery_s, signal.SIGCONT)
+    os.kill(listener, signal.SIGCONT)
     later, _ = engine.start("random")
     assert not has_loaded_grpc(later)
     assert engine.finish() == [0, 0, 0]

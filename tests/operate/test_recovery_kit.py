@@ -256,9 +256,7 @@ def test_the_data_comes_from_an_archive_in_a_bucket_unless_a_backup_is_asked_for
     with pytest.raises(Problem, match="begun from the backup 'latest'"):
         recover.begin(back, both, only_state=False)
     assert recovering.read(own.places, own.stack) == replace(begun, backup="latest", state=True)
-    (problem,) = recover.on_the_platform(
-        replace(own, environment={**own.environment, "BACKUP": "archive"}), opened("backupS3Bucket: copies")
-    )
+    (problem,) = recover.on_the_platform(back, opened("backupS3Bucket: copies"))
     assert "no bucket (pitrS3Bucket)" in problem.cause
 
 

@@ -26,13 +26,10 @@ Images = Mapping[tuple[str, str], Built]
 
 
 def create(stack: Stack, system: System, former: Former) -> Images:
-    """Declare every image that the system uses; one of a former release is there and is not built.
-
-    The release's own comes first: in most updates it is the only one to be built, and all else waits for it.
-    """
+    """Declare every image that the system uses; one of a former release is there and is not built."""
     return {
         key: Built(name_of(stack.project, stack.name, image), former[key]) if key in former else build(stack, image)
-        for key, image in sorted(system.images.items(), key=lambda each: each[0] != system.image.key)
+        for key, image in system.images.items()
     }
 
 

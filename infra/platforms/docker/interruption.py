@@ -9,6 +9,7 @@ import pulumi
 
 from infra.model import Service, System
 from infra.platforms.docker import image, network, workload
+from infra.platforms.docker.stack import name_of
 
 SECONDS = "1 to 6"
 """How long nobody is served when no request is in flight: on two processors, with nothing else to do and busy."""
@@ -22,8 +23,8 @@ def warn(system: System, found: Mapping[str, Any] | None) -> None:
     if found is None or not found["State"]["Running"]:
         return
     gateway = system.service(system.route.gateway)
-    own = f"{system.project}-{system.stack}-"
-    joined = [f"{own}{name}" for name in network.plan(system).members.get(gateway.name, ())]
+    networks = network.plan(system).members.get(gateway.name, ())
+    joined = [name_of(system.project, system.stack, each) for each in networks]
     image_name = image.name_of(system.project, system.stack, gateway.workload.image)
     reasons = differences(found, gateway, image_name, joined)
     if reasons:

@@ -14,6 +14,11 @@ NEVER_UPDATED_IN_PLACE = ["healthcheck", "init", "tmpfs"]
 """Inputs of a container that the provider takes without doing anything; a change must replace it."""
 
 
+def name_of(project: str, stack: str, name: str) -> str:
+    """Return the name that a Docker object of a stack has on the machine."""
+    return f"{project}-{stack}-{name}"
+
+
 @dataclass(frozen=True)
 class Stack:
     """A stack on one Docker daemon: its address, empty for the environment's, and its machine's processors."""
@@ -27,7 +32,7 @@ class Stack:
 
     def object_name(self, name: str) -> str:
         """Return the name that a Docker object has on the machine."""
-        return f"{self.project}-{self.name}-{name}"
+        return name_of(self.project, self.name, name)
 
     def cpus(self, limit: str) -> str:
         """Return a limit in processors as Docker takes it: none above what the machine has, which limits nothing."""

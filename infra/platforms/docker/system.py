@@ -30,7 +30,7 @@ from infra.platforms.docker import (
 )
 from infra.platforms.docker.image import Built, Images
 from infra.platforms.docker.ready import Ready
-from infra.platforms.docker.stack import Stack
+from infra.platforms.docker.stack import Stack, name_of
 from infra.platforms.docker.workload import Source
 from infra.settings import Settings
 
@@ -47,7 +47,7 @@ def check(system: System, settings: Settings) -> Former:
 def run(system: System, settings: Settings, former: Former) -> Serving:
     """Declare every resource of the system and return what serves."""
     host = settings.docker_host
-    gateway = f"{system.project}-{system.stack}-{system.route.gateway}"
+    gateway = name_of(system.project, system.stack, system.route.gateway)
     with ThreadPoolExecutor(max_workers=3) as asking:
         asked = asking.submit(daemon.processors, host)
         listed = asking.submit(daemon.names, host)
