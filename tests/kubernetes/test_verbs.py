@@ -400,8 +400,11 @@ def test_a_stopped_stack_whose_load_decides_comes_back_too(serving: ClusterClone
 def test_destroy_refuses_the_data_and_takes_it_with_the_namespace_only_when_told(serving: ClusterClone) -> None:
     code, said = serving.make("destroy", YES="yes")
     assert code == 2
-    assert "holds protected data: persistentvolumeclaim " in said
-    assert f"persistentvolumeclaim {serving.namespace}/database" in said
+    names = "--output=jsonpath={.items[*].metadata.name}"
+    found = serving.cluster.kubectl("get", "persistentvolumeclaims", f"--namespace={serving.namespace}", names).split()
+    assert "database" in found
+    claims = ", ".join(f"persistentvolumeclaim {serving.namespace}/{name}" for name in sorted(found))
+    assert f"holds protected data: {claims}. Nothing was changed." in said
     assert serving.get("/readyz")[0] == 200
     code, said = serving.make("destroy", DELETE_DATA="yes", YES="yes")
     assert code == 0, said
