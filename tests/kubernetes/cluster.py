@@ -41,6 +41,15 @@ class RunningCluster:
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
+    def remove_namespace(self, name: str) -> None:
+        """Remove a namespace with all that is in it and wait until it is gone.
+
+        Nobody is served from it any more, so its pods need not take the time that they have for taking leave.
+        """
+        self.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")
+        self.kubectl("delete", "pods", "--all", f"--namespace={name}", "--grace-period=1", "--wait=false")
+        self.kubectl("wait", f"namespace/{name}", "--for=delete", "--timeout=90s")
+
     def remove_what_dead_runs_left(self, prefix: str) -> None:
         """Remove the namespaces of that prefix whose test run is gone, without waiting: a busy cluster takes long."""
         for name in self.kubectl("get", "namespaces", "--output=name").split():

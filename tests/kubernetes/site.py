@@ -65,7 +65,7 @@ class ClusterSite(Site):
 
     def remove_namespace(self) -> None:
         """Remove the stack's namespace with all that is in it, and the volumes behind its claims."""
-        self.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=90s", check=False)
+        self.cluster.remove_namespace(self.namespace)
 
     def objects(self, kinds: str, selector: str = "") -> list[Object]:
         """Return the objects of some kinds, by label if one is given."""

@@ -19,16 +19,16 @@ from tests.e2e.traffic import Traffic
 from tests.kubernetes.site import ClusterSite, is_ready, name_of
 
 CONNECT = """
-import json, socket, sys
-reached = []
-for target in sys.argv[1:]:
+import concurrent.futures, json, socket, sys
+def reached(target):
     host, _, port = target.rpartition(":")
     try:
         socket.create_connection((host, int(port)), 2).close()
-        reached.append(target)
     except OSError:
-        pass
-print(json.dumps(reached))
+        return []
+    return [target]
+with concurrent.futures.ThreadPoolExecutor(len(sys.argv)) as pool:
+    print(json.dumps(sum(pool.map(reached, sys.argv[1:]), [])))
 """
 SERVICES = {"web": 8000, "gateway": 8080, "database": 5432}
 CLAIMING = ("database", "db-backup", "db-restore", "db-restore-loader")

@@ -29,7 +29,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, cluster: RunningCluster, run
         assert code == 0, said
         yield clone
     finally:
-        cluster.kubectl("delete", "namespace", clone.namespace, "--ignore-not-found", "--timeout=90s")
+        cluster.remove_namespace(clone.namespace)
 
 
 def inside(clone: ClusterClone, *command: str) -> str:

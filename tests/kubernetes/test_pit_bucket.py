@@ -73,7 +73,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, cluster: RunningCluster, run
         yield made
     finally:
         server.stop()
-        cluster.kubectl("delete", "namespace", clone.namespace, "--ignore-not-found", "--timeout=90s")
+        cluster.remove_namespace(clone.namespace)
 
 
 def test_a_moment_comes_back_from_the_bucket(story: Story) -> None:

@@ -50,7 +50,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory, clean: RunningCluster, run_i
     """A clone on which no `up` went well, for what is refused before anything is changed."""
     clone = make_cluster_clone(tmp_path_factory.mktemp("refused"), clean, f"{PREFIX}{run_id}-no", free_node_port())
     yield clone
-    clean.kubectl("delete", "namespace", clone.namespace, "--ignore-not-found", "--timeout=90s")
+    clean.remove_namespace(clone.namespace)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory, clean: RunningCluster, run
         assert code == 0, said
         yield clone
     finally:
-        clean.kubectl("delete", "namespace", clone.namespace, "--ignore-not-found", "--timeout=90s")
+        clean.remove_namespace(clone.namespace)
 
 
 def refused(clone: ClusterClone, **variables: str) -> str:
@@ -135,7 +135,7 @@ def test_a_port_on_the_nodes_that_another_service_has_is_named_with_it(fresh: Cl
         apply(fresh, FRONT.replace("NAMESPACE", namespace).replace("PORT", str(fresh.port)), tmp_path)
         assert f"Port {fresh.port} of the nodes is taken by the Service {namespace}/front" in refused(fresh)
     finally:
-        fresh.cluster.kubectl("delete", "namespace", namespace, "--timeout=90s")
+        fresh.cluster.remove_namespace(namespace)
 
 
 def test_a_namespace_that_somebody_else_made_is_refused(fresh: ClusterClone) -> None:
@@ -143,7 +143,7 @@ def test_a_namespace_that_somebody_else_made_is_refused(fresh: ClusterClone) -> 
     try:
         assert f"The namespace {fresh.namespace} is there and was not made for the stack" in refused(fresh)
     finally:
-        fresh.cluster.kubectl("delete", "namespace", fresh.namespace, "--timeout=90s")
+        fresh.cluster.remove_namespace(fresh.namespace)
 
 
 def test_a_user_without_rights_is_told_which_ones_are_wanted(fresh: ClusterClone, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_user_without_rights_is_told_which_ones_are_wanted(fresh: ClusterClone
             )  # fmt: skip
         said = refused(fresh, KUBECONFIG=str(weak))
     finally:
-        cluster.kubectl("delete", "namespace", namespace, "--timeout=90s")
+        cluster.remove_namespace(namespace)
     assert f"may not do in namespace {fresh.namespace} what this stack needs" in said
     assert "deployments.apps: create, delete, get, list, patch, watch" in said
     assert "namespaces: create" in said
