@@ -15,6 +15,9 @@ FOLDER = "/var/lib/pgbackrest"
 NAME = "archive"
 RESTORE = "database-restore"
 FIRST = "database"
+LATEST = "latest"
+"""The end of what is archived, in place of a moment."""
+FIRST_PREFIX = "pitr"
 SECRETS = ("PITR_S3_ACCESS_KEY_ID", "PITR_S3_SECRET_ACCESS_KEY", "PITR_PASSPHRASE")
 AUTHORITIES = "PITR_S3_CA"
 HTTPS = 443
@@ -87,6 +90,20 @@ def egress(settings: Settings) -> tuple[Egress, ...]:
     return (Egress(EVERYWHERE, values.port_or_none(urlsplit(own.endpoint)) or HTTPS),) if own else ()
 
 
+def prefix_after(prefix: str) -> str:
+    """Return the prefix below which an archive begins anew after the one that has this prefix, or the usual one."""
+    former = prefix or FIRST_PREFIX
+    kept, _, number = former.rpartition("-")
+    return f"{kept}-{int(number) + 1}" if kept and number.isdigit() else f"{former}-2"
+
+
+def later(settings: Settings) -> dict[str, str]:
+    """Return what a restore to the end is told of where the archive may have gone on, and so does not end."""
+    own = settings.pitr.bucket
+    wanted = own and settings.generations.moment == LATEST
+    return {"LATER_PREFIX": prefix_after(own.prefix)} if own and wanted else {}
+
+
 def restores(settings: Settings, secrets: Secrets, database: str, user: int, beside: str) -> tuple[Job, ...]:
     """Describe the job that fills a new volume from the archive and proves it, where there is one to fill.
 
@@ -107,6 +124,7 @@ def restores(settings: Settings, secrets: Secrets, database: str, user: int, bes
                     "DATABASE": database,
                     "MEMORY_LIMIT_MB": str(settings.database_memory),
                     "RESTORE_TO": own.moment,
+                    **later(settings),
                     **bucket_environment(settings),
                 },
                 files=files(settings, secrets),

@@ -30,7 +30,7 @@ ONLY_STATE = "--only-state"
 LATEST = "latest"
 ARCHIVE = "archive"
 """What the data is taken from where the archive is in a bucket: it has what came after the newest backup, too."""
-PREFIX, FIRST_PREFIX = "pitrS3Prefix", "pitr"
+PREFIX = "pitrS3Prefix"
 LAST_COMMIT = "last completed transaction was at log time "
 TYPED = "make recover KIT=FILE IDENTITY=KEYFILE"
 WHERE = "SCAFFOLD_STATE_DIR=FOLDER names another folder for the state"
@@ -281,13 +281,15 @@ def archive_anew(request: Request, stack: Stack, opened: Kit) -> None:
     """Have the archive in a bucket begin anew: what is there is another cluster's, and stays as it is."""
     if not in_settings(opened, "pitrS3Bucket"):
         return
+    from infra import archive
+
     former, current = in_settings(opened, PREFIX), preflight.setting(PREFIX, read_text_or_none(stack.file)) or ""
     wanted = prefix_anew(former, current)
     if wanted != current:
         stack.set(PREFIX, wanted)
     request.terminal.note(
         f"the archive begins anew below {wanted} in its bucket; "
-        f"what is below {former or FIRST_PREFIX} stays, and nothing gives it up"
+        f"what is below {former or archive.FIRST_PREFIX} stays, and nothing gives it up"
     )
 
 
@@ -296,14 +298,9 @@ def prefix_anew(former: str, current: str) -> str:
 
     What comes after an old kit's may be in use, by an archive that began anew before; then somebody names another.
     """
-    return following(former) if current == former else current
+    from infra import archive
 
-
-def following(prefix: str) -> str:
-    """Return the prefix of an archive after the one that has this prefix, or the usual one."""
-    former = prefix or FIRST_PREFIX
-    base, _, number = former.rpartition("-")
-    return f"{base}-{int(number) + 1}" if base and number.isdigit() else f"{former}-2"
+    return archive.prefix_after(former) if current == former else current
 
 
 def loaded(lines: Sequence[str]) -> list[str]:

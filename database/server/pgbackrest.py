@@ -124,9 +124,12 @@ def warnings(said: str) -> list[str]:
     return [text.partition("WARN: ")[2].strip() for text in said.splitlines() if "WARN: " in text]
 
 
-def info() -> dict[str, Any]:
-    """Return what it knows of the repository; empty where there is nothing. Raise ToolError where it cannot look."""
-    told, _ = run("info", "--output=json")
+def info(below: str = "") -> dict[str, Any]:
+    """Return what it knows of the repository, or of the one below another prefix; empty where there is nothing.
+
+    Raise ToolError where it cannot look.
+    """
+    told, _ = run("info", "--output=json", *([f"--repo1-path=/{below}"] if below else []))
     # What it could not decrypt stands in its message as it is, whatever characters those are.
     found = [each for each in json.loads(told, strict=False) if each.get("name") == archiving.STANZA]
     if not found:

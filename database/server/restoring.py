@@ -25,6 +25,7 @@ from server import (
     volume,
     window,
 )
+from server.bucket import Bucket
 from server.error import StopError
 from server.reach import Way
 from server.recovery import Server
@@ -94,6 +95,8 @@ def restore(target: Target) -> None:
             raise StopError(
                 f"{archiving.place(where)}: no backup is there. With pitr the database makes the first one by itself"
             )
+        if where:
+            refuse_what_was_given_up(where, setting.read("LATER_PREFIX", os.environ) or "")
         way = way_or_refuse(target, contents)
         refuse_without_room(way)
         fetch(target, way)
@@ -113,6 +116,27 @@ def already_there(target: Target) -> bool:
         what = f"what was restored to {receipt['to']}" if receipt.get("to") else "a cluster"
         raise StopError(f"{volume.ROOT}: the volume holds {what}, wanted a new one. It was left as it is")
     return True
+
+
+def refuse_what_was_given_up(where: Bucket, later: str) -> None:
+    """Raise StopError where the stack's archive has gone on below a later prefix: this one's end is not the data's.
+
+    It goes on there after a recovery from a backup, and a recovery kit from before that does not know it. What was
+    encrypted with another passphrase is another stack's.
+    """
+    if not later:
+        return
+    try:
+        found = pgbackrest.info(below=later)
+    except pgbackrest.ToolError as error:
+        line.say("warning", f"whether an archive has gone on below {later} cannot be told: {error}")
+        return
+    if made := [float(each["timestamp"]["stop"]) for each in found.get("backup") or []]:
+        raise StopError(
+            f"{where.uri}: this stack's archive has gone on below {later}, until {moment.shown(max(made))} at least; "
+            f"wanted the one that has all. pulumi config set pitrS3Prefix {later}, and run this again; if that was a "
+            "trial, remove it from the bucket first"
+        )
 
 
 def way_or_refuse(target: Target, contents: Contents) -> Way:

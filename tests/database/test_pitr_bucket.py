@@ -134,6 +134,11 @@ def test_a_moment_comes_back_from_a_bucket_that_holds_nothing_readable_and_the_n
     assert PASSPHRASE not in told + shown
     assert kept == ""
 
+    archived.where = files.options(LATER_PREFIX=files.told["PREFIX"])
+    said = archived.refused("latest")
+    assert f"has gone on below {files.told['PREFIX']}, until 20" in said
+    assert f"pulumi config set pitrS3Prefix {files.told['PREFIX']}" in said
+
 
 @pytest.mark.slow
 def test_a_bucket_that_is_away_stops_nothing_and_what_waited_is_there_when_it_is_back(
@@ -268,8 +273,12 @@ def test_a_lost_volume_is_not_replaced_by_an_empty_one_while_the_bucket_has_it_o
         database.docker("rm", "-f", database.name)
     assert "data" not in archived.inside(database.data, "ls /there").split()
 
-    database.create(*start, *files.options(PITR_S3_PREFIX=f"{files.told['PREFIX']}-2"))
+    later = f"{files.told['PREFIX']}-2"
+    database.create(*start, *files.options(PITR_S3_PREFIX=later))
     database.wait_for("backup made", seconds=PATIENCE)
+    archived.where = files.options(LATER_PREFIX=later)
+    assert f"has gone on below {later}" in archived.refused("latest")
+    archived.where = files.options(LATER_PREFIX=f"{files.told['PREFIX']}-3")
     archived.swap(archived.restored("latest"))
     database.wait_for("ready to accept connections", seconds=PATIENCE)
     assert archived.names() == "committed", "another prefix begins anew, and leaves what is there as it is"

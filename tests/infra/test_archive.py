@@ -155,6 +155,25 @@ def test_the_bucket_is_on_the_backups_server_unless_something_is_said_of_its_own
         run_program(COPIES | {"pitr": "true", "pitrS3Bucket": "logs", "releaseKey": "ab" * 32})
 
 
+@pytest.mark.parametrize(
+    ("prefix", "later"), [("", "pitr-2"), ("shop", "shop-2"), ("shop-2", "shop-3"), ("a/b-log", "a/b-log-2")]
+)
+def test_a_restore_to_the_end_is_told_where_the_archive_may_have_gone_on(
+    run_program: RunProgram, prefix: str, later: str
+) -> None:
+    to_the_end = BUCKET | {"pitrS3Prefix": prefix, "databaseRestore": "database@latest"}
+    (told,) = [
+        entry
+        for entry in run_program(to_the_end).of(CONTAINER)["database-restore"]["envs"]
+        if entry.startswith("LATER_PREFIX")
+    ]
+    assert told == f"LATER_PREFIX={later}"
+    on_a_volume = {"pitr": "true", "databaseRestore": to_the_end["databaseRestore"]}
+    for settings in (BUCKET | RESTORED, on_a_volume):
+        envs = run_program(settings).of(CONTAINER)["database-restore"]["envs"]
+        assert not [entry for entry in envs if entry.startswith("LATER_PREFIX")]
+
+
 def test_what_the_archive_is_encrypted_with_is_there_before_a_bucket_is_and_stays_without_one(
     run_program: RunProgram,
 ) -> None:
