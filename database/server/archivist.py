@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from server import (
@@ -128,7 +128,9 @@ class Archivist:
         while not cluster.is_ready(volume.DATA):
             time.sleep(0.2)
         began = time.monotonic()
-        pgbackrest.run("stanza-create")
+        # It takes the lock of pushes, and a push that has just been begun then waits a minute for nobody.
+        if not is_made(pgbackrest.info()):
+            pgbackrest.run("stanza-create")
         pgbackrest.run("check", "--archive-timeout=60")
         line.say("info", "the archive works", seconds=round(time.monotonic() - began, 3))
 
@@ -204,6 +206,11 @@ class Archivist:
             seen = asked()
             hurry(seen, self.plan)
             post(seen._replace(archived=""), before)
+
+
+def is_made(told: Mapping[str, Any]) -> bool:
+    """Return whether a repository, as pgBackRest tells of it, has been made for a cluster; its check says for which."""
+    return bool(told.get("db")) and bool(told.get("archive"))
 
 
 def hurry(seen: Seen, plan: Archiving) -> None:

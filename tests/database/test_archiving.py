@@ -126,6 +126,19 @@ def test_of_each_timeline_the_folders_that_may_have_grown_are_asked_for_again() 
     assert remote.newest(reversed(folders)) == set(folders[1:])
 
 
+@pytest.mark.parametrize(
+    ("told", "made"),
+    [
+        ({}, False),
+        ({"archive": [], "backup": [], "db": [], "status": {"code": 1, "message": "missing stanza path"}}, False),
+        ({"archive": [], "backup": [], "db": [{"id": 1}], "status": {"code": 2, "message": "no valid backups"}}, False),
+        ({"archive": [{"id": "17-1", "max": None}], "db": [{"id": 1}], "status": {"code": 2}}, True),
+    ],
+)
+def test_a_repository_is_made_only_where_it_is_not_whole(told: dict[str, object], *, made: bool) -> None:
+    assert archivist.is_made(told) is made
+
+
 def test_the_server_switches_segments_and_hands_them_over() -> None:
     plan = archiving.needed({"PITR": "true"})
     told = archiving.server_settings(plan, None)
