@@ -121,13 +121,16 @@ class Place:
 def start() -> subprocess.Popen[str]:
     """Start the process; it is handed nothing of this one's environment."""
     program = Path(__file__).with_name("hasher.py")
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-I", "-B", program, str(IDLE_SECONDS)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={"LANG": "C.UTF-8", "GLIBC_TUNABLES": TUNABLES},
         encoding="utf-8",
     )
+    # One that ends by itself stays in the list of processes for as long as nobody waits for it.
+    threading.Thread(target=process.wait, name="argon2-end", daemon=True).start()
+    return process
 
 
 def exchange(process: subprocess.Popen[str], question: str) -> Mapping[str, Any] | None:

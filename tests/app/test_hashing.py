@@ -131,6 +131,8 @@ def test_the_process_ends_by_itself_when_nobody_asks_for_a_while(monkeypatch: py
     with ours.place() as place:
         kept = place.hash("violet tractors")
         assert ours.process is not None
+        left = Path(f"/proc/{ours.process.pid}")
+        until(lambda: not left.exists(), "nothing is left of it")
         assert ours.process.wait(10) == 0
         assert place.verify(kept, "violet tractors")
 
