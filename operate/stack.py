@@ -134,7 +134,10 @@ def get_open(name: str, places: Places, prepared: Prepared, terminal: Terminal) 
     stack = existing(name, places, prepared)
     private_folder(places.state)
     said = []
-    check_passphrase(stack)
+    # Where the state is lost and the stack file is not, Pulumi has no stack to read that for, until there is one again.
+    there = not is_local(stack.environment, places) or stack.known().exists
+    if there:
+        check_passphrase(stack)
     if is_local(stack.environment, places):
         private_folder(places.backend)
     if not names_passphrase(prepared.environment) and create_private(
@@ -143,11 +146,13 @@ def get_open(name: str, places: Places, prepared: Prepared, terminal: Terminal) 
         said.append(f"passphrase made: {places.passphrase} (keep a copy of it: without it the state cannot be read)")
     before = stackfile_salt(stack.file)
     said += stackfile.take(places, name)
-    if stackfile_salt(stack.file) != before:
+    if there and stackfile_salt(stack.file) != before:
         check_passphrase(stack)
     if not stack.known().exists:
         create(stack)
         said.append(f"stack {name} made; its state is in {stack.environment['PULUMI_BACKEND_URL']}")
+    if not there:
+        check_passphrase(stack)
     if "releaseKey:" not in (read_text_or_none(stack.file) or ""):
         stack.ask(
             "config", "set", "--secret", "releaseKey", "--stack", name, "--config-file", str(stack.file),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubeapi.client import MERGE_PATCH
-from operate.kubernetes import advice, local, strays
+from operate.kubernetes import advice, jobs, local, strays
 from operate.kubernetes.cluster import Object, name_of, reached
 from operate.kubernetes.kinds import AUTOSCALER, DEPLOYMENT
 from operate.request import Request
@@ -24,10 +24,14 @@ class Push:
 
 
 def mend(request: Request, stack: Stack) -> None:
-    """Set going what stands still; say which claims are taken over, and what else a person should know."""
+    """Set going what stands still, and remove Jobs that would be in the way; say which claims are taken over.
+
+    Say what else a person should know, too.
+    """
     known = stack.known()
     with reached(request) as cluster:
         strays.note_claims(request, cluster, known)
+        jobs.clear(request, cluster, known)
         advice.say(request, cluster, first=not known.resources, own=local.is_meant(request))
         for push in pushes(cluster.objects(DEPLOYMENT), cluster.objects(AUTOSCALER)):
             path = DEPLOYMENT.item(cluster.namespace, push.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -359,6 +360,18 @@ def test_a_state_that_never_knew_the_stack_does_not_take_it_over_unasked(serving
     assert "runs in namespace" in said
     assert re.search(r"this state has never known it: Deployment gateway, .*Deployment web, StatefulSet database", said)
     assert serving.get("/readyz")[0] == 200
+
+
+@pytest.mark.slow
+def test_a_stack_whose_state_is_lost_is_taken_over_with_its_data_where_it_stands(serving: ClusterClone) -> None:
+    assert serving.make("flask", "users add before@example.com --name Before")[0] == 0
+    shutil.rmtree(serving.state / "backend")
+    code, said = serving.make("up", SWEEP="yes")
+    assert code == 0, said
+    assert re.search(r"removed the Job migrate-\w+, which the state does not know", said), said
+    assert serving.get("/readyz")[0] == 200
+    assert "before@example.com" in serving.make("flask", "users list")[1]
+    assert serving.make("up", "--expect-no-changes")[0] == 0
 
 
 def test_down_stops_everything_in_order_and_up_brings_it_back_with_its_data(serving: ClusterClone) -> None:

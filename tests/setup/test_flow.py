@@ -143,6 +143,19 @@ def test_a_passphrase_that_is_lost_is_not_replaced(used_clone: Clone) -> None:
         aside.rename(passphrase)
 
 
+def test_a_state_that_is_lost_alone_is_made_again_with_the_stack_file_that_is_left(clone: Clone) -> None:
+    assert clone.make("up")[0] == 0
+    before = clone.stack_file.read_bytes()
+    shutil.rmtree(clone.state / "backend")
+    code, said = clone.make("up", PULUMI_CONFIG_PASSPHRASE="another")
+    assert code == 2
+    assert "The passphrase from PULUMI_CONFIG_PASSPHRASE does not fit" in said
+    code, said = clone.make("up")
+    assert code == 0, said
+    assert clone.stack_file.read_bytes() == before
+    assert clone.make("up", "--expect-no-changes")[0] == 0
+
+
 def test_the_second_of_two_ups_says_who_is_at_work(used_clone: Clone, tmp_path: Path) -> None:
     hold = tmp_path / "hold"
     first = used_clone.start("up", HOLD=str(hold))
