@@ -1,4 +1,7 @@
-"""Property paths, as `ignoreChanges` writes them: `spec.replicas`, `metadata.labels["a.b/c"]`, `items[0].name`."""
+"""Property paths, as `ignoreChanges` writes them: `spec.replicas`, `metadata.labels["a.b/c"]`, `items[0].name`.
+
+A step `*`, also written `[*]`, stands for every one.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-PART = re.compile(r'\.?([^.\[\]"]+)|\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]')
+PART = re.compile(r'\.?([^.\[\]"]+)|\[(\d+)\]|\[(\*)\]|\["((?:[^"\\]|\\.)*)"\]')
 
 
 def parse(text: str) -> list[str | int]:
@@ -17,8 +20,8 @@ def parse(text: str) -> list[str | int]:
         match = PART.match(text, position)
         if match is None:
             raise ValueError(f"{text!r} is no property path, from {text[position:]!r} on")
-        name, index, quoted = match.groups()
-        found.append(int(index) if index is not None else name if name is not None else quoted.replace('\\"', '"'))
+        name, index, every, quoted = match.groups()
+        found.append(int(index) if index is not None else name or every or (quoted or "").replace('\\"', '"'))
         position = match.end()
     return found
 

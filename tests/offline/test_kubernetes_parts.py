@@ -91,11 +91,15 @@ def test_a_secret_in_a_list_makes_the_list_secret_and_one_in_a_map_itself() -> N
     assert found == {"map": {"a": Secret("x"), "b": "y"}, "list": Secret([{"a": "x"}, {"a": "y"}])}
 
 
-@given(st.lists(KEYS | st.integers(0, 9) | st.sampled_from(["a.b", 'q"', "x[1]", "pulumi.com/x"]), min_size=1))
+@given(st.lists(KEYS | st.integers(0, 9) | st.sampled_from(["*", "a.b", 'q"', "x[1]", "pulumi.com/x"]), min_size=1))
 def test_a_path_is_read_as_it_is_written(steps: list[str | int]) -> None:
     first = next((step for step in steps if isinstance(step, str)), "x")
     whole = [first, *steps]
     assert path.parse(path.written(whole)) == whole
+
+
+def test_a_star_in_a_path_is_read_in_brackets_and_without() -> None:
+    assert path.parse("spec.containers[*].image") == path.parse("spec.containers.*.image")
 
 
 @given(MAPS)
