@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from offline.kubernetes.suffix import suffix
 from offline.plugin.errors import PluginError
 from offline.plugin.values import Properties, Value, contains_unknown, is_unknown, reveal_properties
 
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY_VARIABLE = "PULUMI_KUBERNETES_MANAGED_BY_LABEL"
 PROPOSE, ENFORCE, DISABLE = range(3)
 MANY = (
     "list resources exist for compatibility with YAML manifests and Helm charts, and cannot be created directly. Use "
@@ -57,11 +60,14 @@ def check(
         for name in _annotations(thing)
         if name.startswith(AUTONAMED)
     ]
+    old: dict[str, Any] = reveal_properties(olds)
     if not _is_named(thing):
         if olds:
-            _keep_old_name(thing, reveal_properties(olds))
+            _keep_old_name(thing, old)
         elif not _is_generated(thing):
             _set_name(thing, _new_name(logical_name, seed, autonaming))
+    if _is_labelled(old):
+        _set_label(thing)
     if not _is_named(thing) and _is_generated(thing):
         raise PluginError(GENERATED)
     if namespaced and default_namespace and not text(thing, "namespace"):
@@ -90,13 +96,28 @@ def _set_name(thing: dict[str, Any], name: str) -> None:
             metadata["annotations"] = {**(known or {}), AUTONAMED: "true"}
 
 
-def _set_metadata(thing: dict[str, Any], key: str, value: str) -> bool:
+def _set_metadata(thing: dict[str, Any], key: str, value: Value) -> bool:
     """Write a metadatum, unless all of them are unknown; say whether it was written."""
     metadata = thing.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
         return False
     thing["metadata"] = {**(metadata or {}), key: value}
     return True
+
+
+def _is_labelled(old: Mapping[str, Any]) -> bool:
+    """Say whether old inputs name Pulumi as what manages the object, or may do so."""
+    labels = metadatum(old, "labels")
+    found = labels.get(MANAGED_BY) if isinstance(labels, dict) else labels
+    return is_unknown(found) or found == os.environ.get(MANAGED_BY_VARIABLE, "pulumi")
+
+
+def _set_label(thing: dict[str, Any]) -> None:
+    """Keep the label that names Pulumi: a program that leaves it out does not take it away."""
+    labels = metadatum(thing, "labels")
+    if labels is None or isinstance(labels, dict):
+        label = os.environ.get(MANAGED_BY_VARIABLE, "pulumi")
+        _set_metadata(thing, "labels", {**(labels or {}), MANAGED_BY: label})
 
 
 def _is_named(thing: Mapping[str, Any]) -> bool:

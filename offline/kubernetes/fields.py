@@ -110,14 +110,19 @@ def _secret(thing: Object) -> Object:
 
 
 def _encoded_again(value: Any) -> Any:
-    """Return base64 as the server writes it: without line breaks. What is none is the server's to refuse."""
+    """Return base64 as the server writes it. What is none is the server's to refuse."""
     if not isinstance(value, str):
         return value
-    bare = value.replace("\r", "").replace("\n", "")
     try:
-        return base64.b64encode(base64.b64decode(bare, validate=True)).decode()
+        return _base64(value)
     except (binascii.Error, ValueError):
         return value
+
+
+def _base64(text: str) -> str:
+    """Return base64 without line breaks; raise ValueError for what is none."""
+    bare = text.replace("\r", "").replace("\n", "")
+    return base64.b64encode(base64.b64decode(bare, validate=True)).decode()
 
 
 def _definition(thing: Object) -> Object:
@@ -185,7 +190,7 @@ def _scalar(letter: str, value: Any) -> Any:
     if letter == "q" and (number or isinstance(value, str)):
         return quantity.canonical(value)
     if letter == "y" and isinstance(value, str):
-        return base64.b64encode(base64.b64decode(value, validate=True)).decode()
+        return _base64(value)
     fits = {
         "s": isinstance(value, str),
         "b": isinstance(value, bool),

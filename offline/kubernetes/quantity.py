@@ -11,23 +11,43 @@ DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P
 BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 FINEST = 10**9
 LARGEST = 2**63 - 1
+DECIMAL_DIGITS, BINARY_DIGITS = 18, 15
 
 
 def canonical(written: str | float) -> str:
-    """Return an amount in the one form the server knows it by; raise ValueError for what is none."""
+    """Return an amount as the server keeps it; raise ValueError for what is none."""
     text = written.strip() if isinstance(written, str) else format(Decimal(str(written)), "f")
     found = FORM.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is no amount: digits, and a suffix such as m, k, Mi or e3 are")
     sign, digits, suffix = found.groups()
+    if _is_kept(digits, suffix):
+        return text
     number = Fraction(Decimal(digits)) * _unit(suffix)
-    nanos = min(-(-number * FINEST // 1), LARGEST * FINEST)  # finer than a billionth is rounded up
+    nanos = -(-number * FINEST // 1)  # finer than a billionth is rounded up
+    if suffix in BINARY[1:]:
+        nanos = min(nanos, LARGEST * FINEST)
     if nanos == 0:
         return "0"
     minus = "-" if sign == "-" else ""
     if suffix in BINARY[1:] and nanos >= 1024 * FINEST and nanos % FINEST == 0:
         return minus + _binary(nanos // FINEST)
     return minus + _decimal(nanos, exponential=suffix[:1] in ("e", "E") and suffix[1:] != "" and suffix[1:] != "i")
+
+
+def _is_kept(digits: str, suffix: str) -> bool:
+    """Say whether the server leaves an amount as it is written, with its sign, its point and its leading zeros.
+
+    It does when the digits fit into an integer, and that integer's unit is one there is and could not be a larger one.
+    """
+    whole, _, part = digits.partition(".")
+    whole = whole.lstrip("0") or "0"
+    if suffix in BINARY[1:]:
+        return not part and len(whole) + 3 * BINARY.index(suffix) < BINARY_DIGITS and int(whole) % 8 != 0
+    power = (DECIMAL[suffix] if suffix in DECIMAL else int(suffix[1:])) - len(part)
+    number = whole + part
+    fits = len(number) <= DECIMAL_DIGITS and power >= DECIMAL["n"]
+    return fits and power % 3 == 0 and not number.startswith("0") and not number.endswith("000")
 
 
 def _unit(suffix: str) -> Fraction:
