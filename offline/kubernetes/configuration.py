@@ -107,7 +107,7 @@ def _cluster(settings: Mapping[str, Value]) -> tuple[object, ...] | None:
     if not settings.get("kubeconfig"):
         return None  # the environment's may have been another one then
     try:
-        found = read(dict(settings)).access()
+        found = read({key: settings[key] for key in WHICH_CLUSTER if key in settings}).access()
     except (KubeconfigError, PluginError):
         return None
     return found.server, found.authority, found.insecure, found.server_name, found.proxy
