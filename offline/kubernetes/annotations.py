@@ -28,7 +28,7 @@ def annotation(thing: Mapping[str, Any], name: str) -> str:
 
 def is_set(thing: Mapping[str, Any], name: str) -> bool:
     """Say whether an annotation is `true`."""
-    return annotation(thing, name).lower() == "true"
+    return annotation(thing, name) == "true"
 
 
 def seconds(thing: Mapping[str, Any], asked: float) -> float:

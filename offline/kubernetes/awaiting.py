@@ -57,12 +57,12 @@ WITH_PODS = frozenset({"Deployment", "StatefulSet", "Job", "Service"})
 
 def judge_of(inputs: Object) -> Judge | None:
     """Return what decides on an object's readiness; None where nothing is waited for. Raise WaitForError."""
+    if is_set(inputs, SKIP_AWAIT):
+        return None
     asked = annotation(inputs, WAIT_FOR)
     if asked:
         expressions = wait_for.parse(asked)
         return lambda sight: wait_for.judge(sight.thing, expressions)
-    if is_set(inputs, SKIP_AWAIT):
-        return None
     kind = str(inputs.get("kind"))
     group = str(inputs.get("apiVersion", "")).partition("/")
     return JUDGES.get(kind) if GROUPS.get(kind, "") == (group[0] if group[1] else "") else None

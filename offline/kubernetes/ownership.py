@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 CREATOR = "pulumi-kubernetes"
+# How the names of those begin who wrote before whoever applies did: the provider itself, without server-side apply,
+# and the server for what was written before it took note of writers.
+CREATORS = (CREATOR, "pulumi-resource-kubernetes")
+PREDECESSORS = (*CREATORS, "before-first-apply")
 
 Entry = dict[str, Any]
 Fields = dict[str, Any]
@@ -40,7 +44,7 @@ def _moves(entry: Mapping[str, Any], manager: str) -> bool:
     if entry.get("subresource") or _is_applied_by(entry, manager):
         return False
     name = str(entry.get("manager", ""))
-    return (name == CREATOR and entry.get("operation") == "Update") or name.startswith("kubectl")
+    return name.startswith("kubectl") or (entry.get("operation") == "Update" and name.startswith(PREDECESSORS))
 
 
 def _is_applied_by(entry: Mapping[str, Any], manager: str) -> bool:
@@ -65,7 +69,8 @@ def others_own(entries: Sequence[Entry], manager: str, path: Sequence[str]) -> b
 
 def is_as_created(live: Mapping[str, Any]) -> bool:
     """Say whether part of an object is still its creator's: no update has moved it to whoever applies."""
-    return any(entry.get("manager") == CREATOR and entry.get("operation") == "Update" for entry in _entries(live))
+    names = (str(entry.get("manager", "")) for entry in _entries(live) if entry.get("operation") == "Update")
+    return any(name.startswith(CREATORS) for name in names)
 
 
 def is_of_nobody(live: Mapping[str, Any]) -> bool:

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offline.kubernetes import fields, kinds, lifecycle, ownership, path, quantity, state
+from offline.kubernetes.annotations import FORCE, SKIP_AWAIT, WAIT_FOR, is_set
+from offline.kubernetes.awaiting import judge_of
 from offline.kubernetes.check import Autonaming, check
 from offline.kubernetes.diff import diff
 from offline.kubernetes.secrecy import marked
@@ -234,6 +236,38 @@ def test_versions_that_end_are_told_from_those_that_stay() -> None:
     assert "is deprecated by policy/v1/PodDisruptionBudget and not supported by" in lifecycle.warning(*old, (1, 24))
     assert "was removed in Kubernetes 1.25" in lifecycle.warning(*old, (1, 34))
     assert lifecycle.warning(*old, (1, 20)) == "", "its successor is not there yet"
+
+
+def test_only_the_word_true_makes_an_annotation_true() -> None:
+    assert is_set(_annotated(FORCE, "true"), FORCE)
+    assert not is_set(_annotated(FORCE, "True"), FORCE), "a boolean of Python's"
+
+
+def test_what_is_not_to_be_waited_for_is_not_waited_for_whatever_else_is_asked() -> None:
+    asked = _annotated(WAIT_FOR, "jsonpath={.status.phase}=Ready")
+    assert judge_of(asked) is not None
+    asked["metadata"]["annotations"][SKIP_AWAIT] = "true"
+    assert judge_of(asked) is None
+
+
+def _annotated(name: str, value: str) -> dict[str, Any]:
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "annotations": {name: value}}}
+
+
+@pytest.mark.parametrize(
+    "manager",
+    ["pulumi-kubernetes", "pulumi-kubernetes.exe", "pulumi-resource-kubernetes", "before-first-apply", "kubectl-edit"],
+)
+def test_fields_of_who_wrote_before_become_those_of_who_applies(manager: str) -> None:
+    theirs = {"manager": manager, "operation": "Update", "apiVersion": "v1", "fieldsV1": {"f:data": {"f:a": {}}}}
+    other = {**theirs, "manager": "autoscaler"}
+    status = {**theirs, "subresource": "status"}
+    found = ownership.handed_over([theirs, other, status], "pulumi-kubernetes-12345678")
+    assert found is not None
+    assert [(entry["manager"], entry["operation"]) for entry in found] == [
+        ("pulumi-kubernetes-12345678", "Apply"), ("autoscaler", "Update"), (manager, "Update"),
+    ]  # fmt: skip
+    assert found[0]["fieldsV1"] == theirs["fieldsV1"]
 
 
 def test_names_with_dashes_are_spelled_both_ways() -> None:
