@@ -13,7 +13,7 @@ import grpc
 
 from kubeapi.client import APPLY, JSON_PATCH
 from kubeapi.discovery import Resource
-from kubeapi.errors import CONFLICT, FORBIDDEN, NOT_FOUND, ApiError, UnreachableError
+from kubeapi.errors import CONFLICT, FORBIDDEN, INVALID, NOT_FOUND, ApiError, UnreachableError
 from offline.kubernetes import ownership, path
 from offline.kubernetes.annotations import FORCE, MANAGER, SKIP_AWAIT, annotation, is_set, propagation, seconds
 from offline.kubernetes.awaiting import NotReadyError, reasons_now, until_ready
@@ -36,6 +36,8 @@ from offline.plugin.values import Properties, contains_unknown, reveal_propertie
 RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 POLL_SECONDS = 0.1
 LONGEST_POLL_SECONDS = 1.0
+LONGEST_STEM = 58
+"""Of a name that gets four more characters and stays within the 63 of a label."""
 FORGET = (
     "If the cluster was deleted, you can remove this resource from Pulumi state by rerunning the operation with the "
     'PULUMI_K8S_DELETE_UNREACHABLE environment variable set to "true"'
@@ -52,12 +54,16 @@ The resource already exists in the cluster. This can happen when:
     protected resources (e.g. kube-system) cannot be deleted on destroy.
   - Intentional upsert: set upsertExistingObjects on the provider to allow
     server-side apply to update existing objects on create."""
+NO_KIND = (
+    "failed because the Kubernetes API server reported that the apiVersion for this resource does not exist. Verify "
+    "that any required CRDs have been created: "
+)
 CONFLICT_GUIDE = (
     "server-side apply field conflict detected, see https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/"
     "managing-resources-with-server-side-apply/#handle-field-conflicts-on-existing-resources for troubleshooting help"
 )
 # Whose deletion `skipAwait` does not wait for.
-LEFT_ALONE = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "Pod", "Namespace"})
+LEFT_ALONE = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicationController", "Job", "Pod", "Namespace"})
 
 Object = Mapping[str, Any]
 
@@ -92,7 +98,7 @@ class Lives:
         """
         wanted: dict[str, Any] = reveal_properties(inputs)
         manager = _manager(wanted)
-        if preview and (patch or contains_unknown(inputs) or (wanted.get("metadata") or {}).get("generateName")):
+        if preview and (patch or contains_unknown(inputs)):
             return None
         try:
             live, resource = self._made(call, wanted, manager, patch=patch, preview=preview)
@@ -104,6 +110,9 @@ class Lives:
             if preview and _not_for_preview(error):
                 return None
             call.status(f"Retry #0; creation failed: {_words(error, manager)}")
+            if isinstance(error, MissingKindError):
+                kind = f"{wanted.get('apiVersion')}/{wanted.get('kind')}"
+                raise PluginError(f'creation of resource "{call.urn}" with kind {kind} {NO_KIND}{error}') from None
             raise PluginError(
                 f'resource "{call.urn}" was not successfully created by the Kubernetes API server: '
                 f"{_words(error, manager)}"
@@ -139,10 +148,11 @@ class Lives:
         while True:
             try:
                 resource = self.cluster.place(wanted, fresh=True)
+                if preview and self.configuration.upsert:
+                    return self._foreseen(resource, wanted, manager), resource
                 if patch or self.configuration.upsert:
-                    # A preview of a replacement meets the object that is to be replaced: that is no conflict.
-                    force = preview or self._forces(wanted)
-                    return self._apply(resource, wanted, manager, preview=preview, force=force), resource
+                    force = self._forces(wanted)
+                    return self._apply(resource, wanted, manager, preview=False, force=force), resource
                 query = {"fieldManager": ownership.CREATOR, "fieldValidation": "Strict"}
                 if preview:
                     query["dryRun"] = "All"
@@ -155,6 +165,25 @@ class Lives:
                     raise
                 call.status(f"Retry in {pause:.0f} s; creation failed: {error}")
                 call.wait(pause)
+
+    def _foreseen(self, resource: Resource, wanted: dict[str, Any], manager: str) -> Object:
+        """Return what applying would make.
+
+        The preview of a replacement meets the object that is to be replaced. That is no conflict, and where a field of
+        it cannot change, the server is asked about the same object of another name.
+        """
+        try:
+            return self._apply(resource, wanted, manager, preview=True, force=True)
+        except ApiError as error:
+            if error.status != INVALID:
+                raise
+            metadata = wanted["metadata"]
+            other = {**metadata, "name": f"{metadata['name'][:LONGEST_STEM]}{os.urandom(2).hex()}"}
+            try:
+                live = self._apply(resource, {**wanted, "metadata": other}, manager, preview=True, force=True)
+            except ApiError:
+                raise error from None
+            return {**live, "metadata": {**live["metadata"], "name": metadata["name"]}}
 
     def read(self, call: Call, identifier: str, wanted: Object) -> Made | None:
         """Return an object as it is, or None when it is gone or its kind is.
@@ -206,9 +235,11 @@ class Lives:
 
     def update(
         self, call: Call, identifier: str, inputs: Properties, manager: str, ignore: Sequence[str], *, preview: bool,
-        patch: bool = False,
+        patch: bool = False, former: str = "",
     ) -> Made | None:  # fmt: skip
         """Change an object to new inputs; None where a preview cannot tell.
+
+        `former` is who applied it until now: another one than `manager` gives up its fields.
 
         Raises PluginError when the object is gone, HalfDoneError when the change was refused or it did not get ready.
         """
@@ -223,8 +254,10 @@ class Lives:
                 return None
             raise PluginError(str(error)) from None
         except (ApiError, MissingKindError) as error:
-            if preview and isinstance(error, ApiError) and error.status == FORBIDDEN:
+            if preview and (isinstance(error, MissingKindError) or error.status == FORBIDDEN):
                 return None
+            if isinstance(error, MissingKindError):
+                raise PluginError(f'update of resource "{call.urn}" {NO_KIND}{error}') from None
             raise PluginError(
                 f'update of resource "{call.urn}" failed: {error}\nunable to get cluster state: {error}'
             ) from None
@@ -239,10 +272,18 @@ class Lives:
             force = self._forces(wanted) or ownership.is_of_nobody(live) or (preview and ownership.is_as_created(live))
             live = self._apply(resource, wanted, manager, preview=preview, force=force)
         except ApiError as error:
+            if preview and error.status == FORBIDDEN:
+                return None
             made = Made(identifier, live, inputs, manager)
             raise HalfDoneError(f"{failed}{_words(error, manager)}", [], made) from None
         made = Made(identifier, live, inputs, manager)
-        return made if preview or patch else self._until_ready(call, resource, made, failed)
+        if preview:
+            return made
+        if not patch:
+            made = self._until_ready(call, resource, made, failed)
+        if former and former != manager:
+            self._give_up(resource, wanted, former)
+        return made
 
     def _hand_over(self, resource: Resource, live: Object, manager: str) -> Object:
         """Make the fields of the creation those of the manager that applies; as often as others write meanwhile."""

@@ -224,6 +224,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 list(request.ignoreChanges),
                 preview=request.preview,
                 patch=_is_patch(request.urn),
+                former=state.manager_of(old_state, state.inputs_of(old_state)),
             )
             if made is None:
                 return provider_pb2.UpdateResponse(properties=encode(news))

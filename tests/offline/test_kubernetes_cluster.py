@@ -290,6 +290,65 @@ def test_the_state_of_a_failure_is_told_however_large_it_is(stage: Stage, namesp
     assert any("exit code 1" in reason for reason in failed["reasons"])
 
 
+def test_a_preview_shows_what_was_asked_for_to_a_user_who_may_not_change_it(stage: Stage, namespace: str) -> None:
+    """Who may look at the objects of a stack may look at what an update would do to them."""
+    stage.kubectl.run("--namespace", namespace, "create", "serviceaccount", "reader")
+    stage.kubectl.run(
+        "--namespace", namespace, "create", "rolebinding", "reader", "--clusterrole=view",
+        f"--serviceaccount={namespace}:reader",
+    )  # fmt: skip
+    given = yaml.safe_load(stage.cluster.kubeconfig.read_text())
+    token = stage.kubectl.run("--namespace", namespace, "create", "token", "reader").strip()
+    given["users"] = [{"name": user["name"], "user": {"token": token}} for user in given["users"]]
+    urn = "urn:pulumi:dev::demo::kubernetes:core/v1:ConfigMap::settings"
+    head = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": namespace}}
+    made = stage.plugin().ask("Create", {"urn": urn, "properties": {**head, "data": {"a": "b"}}})
+    plugin = start({"kubeconfig": json.dumps(given)})
+    wanted = {**head, "data": {"a": "c"}}
+    request = {"urn": urn, "id": f"{namespace}/settings", "olds": made["properties"], "news": wanted}
+    try:
+        assert plugin.ask("Update", {**request, "preview": True})["properties"] == wanted
+        assert "is forbidden" in plugin.ask("Update", request)["error"]["message"]
+    finally:
+        plugin.stop()
+
+
+@pytest.mark.parametrize("rpc", ["Create", "Update"])
+def test_a_kind_that_the_cluster_does_not_serve_is_told_with_what_to_look_for(stage: Stage, rpc: str) -> None:
+    urn = "urn:pulumi:dev::demo::kubernetes:example.com/v1:Thing::one"
+    thing = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "one"}}
+    request = {"urn": urn, "id": "one", "olds": thing, "news": thing, "properties": thing, "timeout": 1}
+    asked = {"Create": ("urn", "properties", "timeout"), "Update": ("urn", "id", "olds", "news", "timeout")}[rpc]
+    failed = stage.plugin().ask(rpc, {key: request[key] for key in asked})["error"]["message"]
+    assert "the apiVersion for this resource does not exist. Verify that any required CRDs have been created" in failed
+    assert failed.endswith('no matches for kind "Thing" in version "example.com/v1"')
+
+
+def test_a_preview_of_a_replacement_foresees_it_whatever_of_the_object_cannot_change(
+    stage: Stage, namespace: str
+) -> None:
+    """The official provider foresees only what the server calls a `field`, and tells of another name."""
+    urn = "urn:pulumi:dev::demo::kubernetes:core/v1:PersistentVolumeClaim::data"
+
+    def claim(mode: str) -> dict[str, Any]:
+        return {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {
+                "name": "data", "namespace": namespace, "annotations": {"pulumi.com/skipAwait": "true"},
+            },
+            "spec": {"accessModes": [mode], "resources": {"requests": {"storage": "1Mi"}}},
+        }  # fmt: skip
+
+    plugin = stage.plugin(upsertExistingObjects="true")
+    assert "error" not in plugin.ask("Create", {"urn": urn, "properties": claim("ReadWriteOnce")})
+    found = plugin.ask("Create", {"urn": urn, "properties": claim("ReadWriteMany"), "preview": True})["properties"]
+    assert found["metadata"]["name"] == "data"
+    assert found["spec"]["accessModes"] == ["ReadWriteMany"]
+    refused = plugin.ask("Create", {"urn": urn, "properties": claim("Nonsense"), "preview": True})["error"]["message"]
+    assert '"data" is invalid' in refused
+
+
 def test_a_kind_of_the_clusters_own_is_known_once_it_is_there(stage: Stage, namespace: str) -> None:
     """A custom object waits for its definition, keeps its fields, and has a namespace only if the server says so."""
     group = f"t{abs(hash(namespace)) % 10**6}.example.com"
