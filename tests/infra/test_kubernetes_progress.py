@@ -85,6 +85,19 @@ def test_pods_that_may_not_be_made_are_told() -> None:
     assert progress.blocked(deployment()) == ""
 
 
+def failed_create(version: str, said: str, seen: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+    """Return the event that the cluster keeps of a pod that it would not make."""
+    meta = {"resourceVersion": version}
+    return {"metadata": meta, "reason": "FailedCreate", "message": said, "lastTimestamp": seen}
+
+
+def test_a_pod_that_is_refused_is_told_by_the_newest_word_of_it_and_old_words_tell_nothing() -> None:
+    old, new = failed_create("7", "no room"), failed_create("9", "exceeded quota", "2026-01-01T00:00:05Z")
+    assert progress.refused([new, old]) == "FailedCreate: exceeded quota"
+    assert progress.refused([old], heard={"7"}) == ""
+    assert progress.refused([]) == ""
+
+
 def test_a_container_that_crashed_once_gets_another_turn_and_one_that_goes_on_does_not() -> None:
     watched = Watched(ready_seconds=1000)
     assert watched.hopeless([waiting("CrashLoopBackOff", restarts=1)], 0) == ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,11 +90,26 @@ def job(live: Live) -> Progress:
 
 
 def blocked(live: Live) -> str:
-    """Return why a Deployment's pods are not even made, or nothing."""
+    """Return why a Deployment's pods are not even made, or nothing; of others `refused` tells."""
     for row in (live.get("status") or {}).get("conditions") or []:
         if row["type"] == "ReplicaFailure" and row["status"] == "True":
             return f"{row.get('reason', '')}: {row.get('message', '')}"
     return ""
+
+
+def refused(events: Sequence[Live], heard: Collection[str] = ()) -> str:
+    """Return why the cluster makes no pod, by the newest of its events, or nothing; `heard` are versions of old ones.
+
+    Events outlive their cause by an hour, and a controller that was refused often tries again after minutes.
+    """
+    fresh = [event for event in events if version(event) not in heard]
+    newest = max(fresh, key=lambda event: (str(event.get("lastTimestamp") or ""), version(event)), default=None)
+    return f"{newest.get('reason', '')}: {newest.get('message', '')}" if newest else ""
+
+
+def version(live: Live) -> str:
+    """Return what is another one each time an object is written."""
+    return str(live["metadata"].get("resourceVersion", ""))
 
 
 @dataclass

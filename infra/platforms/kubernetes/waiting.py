@@ -65,6 +65,7 @@ class Watch:
         self._since = self._reached = self._told = time.monotonic()
         self._best = -1
         self._said = ""
+        self._heard: frozenset[str] | None = None
 
     def look(self) -> Progress:
         """Return how far the object is; raise as `until_done` does."""
@@ -108,27 +109,47 @@ class Watch:
         found = pods.list_pods(self._client, self._namespace, labels) if labels else []
         if why := self._watched.hopeless(found, now) or self._lacking(found):
             raise Hopeless(why, labels)
-        blocked = progress.blocked(live)
+        blocked = progress.blocked(live) or ("" if found else self._refused(live, now))
         if blocked and now - self._since > progress.PATIENCE_SECONDS:
             raise Hopeless(blocked, labels)
         # A job that runs may run as long as it needs.
         if self._kind == "Job" and any(progress.has_started(pod) for pod in found):
             self._since = now
         if now - self._since > progress.START_SECONDS + self._watched.ready_seconds:
-            raise Hopeless(f"nothing new for {now - self._since:.0f} s: {seen.said}", labels)
+            old = "" if found else progress.refused(self._refusals(live))
+            said = f"{seen.said}. {old}" if old else seen.said
+            raise Hopeless(f"nothing new for {now - self._since:.0f} s: {said}", labels)
         return seen
 
     def _lacking(self, found: list[Live]) -> str:
-        """Return what the image of one of these pods does not have; a user who may not read events is told nothing."""
+        """Return what the image of one of these pods does not have."""
         probed = [pod for pod in found if progress.is_probed(pod)]
         if self._kind == "Job" or not probed:
             return ""
+        return progress.lacking(probed, self._events("involvedObject.kind=Pod,reason=Unhealthy"))
+
+    def _refused(self, live: Live, now: float) -> str:
+        """Return why the cluster has made no pod since this was first looked at: a quota or a rule that refuses it."""
+        if self._heard is None:
+            self._heard = frozenset(progress.version(event) for event in self._refusals(live))
+        if now - self._since <= progress.PATIENCE_SECONDS:
+            return ""
+        return progress.refused(self._refusals(live), self._heard)
+
+    def _refusals(self, live: Live) -> list[Live]:
+        """Return what was said of pods of a StatefulSet or a Job that were not made; a Deployment says so itself."""
+        if self._kind == "Deployment":
+            return []
+        return self._events(f"involvedObject.uid={live['metadata']['uid']},reason=FailedCreate")
+
+    def _events(self, chosen: str) -> list[Live]:
+        """Return events of the namespace, none to a user who may not read them."""
         path = f"/api/v1/namespaces/{quote(self._namespace, safe='')}/events"
         try:
-            events = self._client.get(path, {"fieldSelector": "involvedObject.kind=Pod,reason=Unhealthy"})["items"]
+            items: list[Live] = self._client.get(path, {"fieldSelector": chosen})["items"]
         except (ApiError, UnreachableError):
-            return ""
-        return progress.lacking(probed, events)
+            return []
+        return items
 
     def _labels(self, live: Live) -> dict[str, str]:
         """Return the labels of the pods of this very version, or nothing while the controller has not made it."""
