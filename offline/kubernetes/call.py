@@ -42,9 +42,13 @@ class Call:
 
 @dataclass(frozen=True)
 class Made:
-    """An object as it now is in the cluster, with the inputs it was made of and who applies it."""
+    """An object as it now is in the cluster, with the inputs it was made of and who applies it.
+
+    `written` is the inputs as the program has them, where those are others: without what an update ignores.
+    """
 
     id: str
     live: Mapping[str, Any]
     inputs: Properties
     manager: str
+    written: Properties | None = None

@@ -14,7 +14,7 @@ import grpc
 from kubeapi.client import APPLY, JSON_PATCH
 from kubeapi.discovery import Resource
 from kubeapi.errors import CONFLICT, FORBIDDEN, INVALID, NOT_FOUND, ApiError, UnreachableError
-from offline.kubernetes import ownership, path
+from offline.kubernetes import fields, ownership, path
 from offline.kubernetes.annotations import FORCE, MANAGER, SKIP_AWAIT, annotation, is_set, propagation, seconds
 from offline.kubernetes.awaiting import NotReadyError, reasons_now, until_ready
 from offline.kubernetes.call import Call, CancelledError, Made
@@ -178,12 +178,14 @@ class Lives:
             if error.status != INVALID:
                 raise
             metadata = wanted["metadata"]
-            other = {**metadata, "name": f"{metadata['name'][:LONGEST_STEM]}{os.urandom(2).hex()}"}
+            name, other = metadata["name"], f"{metadata['name'][:LONGEST_STEM]}{os.urandom(2).hex()}"
+            renamed = {**wanted, "metadata": {**metadata, "name": other}}
             try:
-                live = self._apply(resource, {**wanted, "metadata": other}, manager, preview=True, force=True)
-            except ApiError:
-                raise error from None
-            return {**live, "metadata": {**live["metadata"], "name": metadata["name"]}}
+                live = self._apply(resource, renamed, manager, preview=True, force=True)
+            except ApiError as refused:
+                words = refused.message.replace(other, name)
+                raise ApiError(refused.status, refused.reason, words, refused.details) from None
+            return {**live, "metadata": {**live["metadata"], "name": name}}
 
     def read(self, call: Call, identifier: str, wanted: Object) -> Made | None:
         """Return an object as it is, or None when it is gone or its kind is.
@@ -261,8 +263,12 @@ class Lives:
             raise PluginError(
                 f'update of resource "{call.urn}" failed: {error}\nunable to get cluster state: {error}'
             ) from None
-        for text in ignore:
-            inputs = _with_ignored(inputs, live, manager, text)
+        written = inputs
+        if ignore:
+            inputs = reveal_properties(inputs)
+            for text in ignore:
+                inputs = _with_ignored(inputs, live, manager, text)
+            inputs = fields.without_read_only(inputs)
         wanted = reveal_properties(inputs)
         failed = f'the Kubernetes API server reported that "{identifier}" failed to fully initialize or become live: '
         try:
@@ -274,9 +280,9 @@ class Lives:
         except ApiError as error:
             if preview and error.status == FORBIDDEN:
                 return None
-            made = Made(identifier, live, inputs, manager)
+            made = Made(identifier, live, inputs, manager, written)
             raise HalfDoneError(f"{failed}{_words(error, manager)}", [], made) from None
-        made = Made(identifier, live, inputs, manager)
+        made = Made(identifier, live, inputs, manager, written)
         if preview:
             return made
         if not patch:

@@ -344,7 +344,7 @@ def _half_done(error: HalfDoneError) -> InitFailedError:
 
 def _state(made: Made, inputs: Properties, old_state: Properties | None = None) -> Properties:
     first = state.initial_api_version_of(old_state or {}) or str(made.live.get("apiVersion", ""))
-    return state.state_of(made.live, inputs, made.manager, first)
+    return state.state_of(made.live, inputs, made.manager, first, made.written)
 
 
 def _decoded(struct: struct_pb2.Struct) -> Properties:

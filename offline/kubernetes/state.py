@@ -21,11 +21,18 @@ MANAGERS = "managedFields"
 NOT_IMPORTED = ("deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration")
 
 
-def state_of(live: Mapping[str, Any], inputs: Properties, manager: str, initial_api_version: str) -> Properties:
-    """Return the state of an object, without who manages its fields; what is secret in its inputs is secret in it."""
+def state_of(
+    live: Mapping[str, Any], inputs: Properties, manager: str, initial_api_version: str,
+    written: Properties | None = None,
+) -> Properties:  # fmt: skip
+    """Return the state of an object, without who manages its fields.
+
+    What is secret in its inputs is secret in it, or in what was written where that is not what it was made of.
+    """
+    secrets = underscored(inputs if written is None else written)
     return {
-        **marked(underscored(_without_managers(live)), underscored(inputs)),
-        INPUTS: marked(underscored(reveal_properties(inputs)), underscored(inputs)),
+        **marked(underscored(_without_managers(live)), secrets),
+        INPUTS: marked(underscored(reveal_properties(inputs)), secrets),
         INITIAL_API_VERSION: initial_api_version,
         FIELD_MANAGER: manager,
     }

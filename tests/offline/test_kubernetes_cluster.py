@@ -134,7 +134,7 @@ def cluster() -> RunningCluster:
         name = line.partition("/")[2]
         match = OURS.search(name)
         if match and is_of_a_dead_run(f"{match[1]}-{match[2]}") and not name.startswith("scaffold-"):
-            found.kubectl("delete", "namespace", name, "--wait=false")
+            found.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
     return found
 
 
@@ -313,6 +313,20 @@ def test_a_preview_shows_what_was_asked_for_to_a_user_who_may_not_change_it(stag
         plugin.stop()
 
 
+def test_all_metadata_can_be_ignored(stage: Stage, namespace: str) -> None:
+    """The official provider then sends those that nobody may write, which the server refuses."""
+    urn = "urn:pulumi:dev::demo::kubernetes:core/v1:ConfigMap::settings"
+    names = {"name": "settings", "namespace": namespace}
+    head = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": names}
+    plugin = stage.plugin()
+    made = plugin.ask("Create", {"urn": urn, "properties": {**head, "data": {"a": "b"}}})
+    wanted = {**head, "metadata": {**names, "labels": {"x": "y"}}, "data": {"a": "c"}}
+    request = {"urn": urn, "id": f"{namespace}/settings", "olds": made["properties"], "news": wanted}
+    changed = plugin.ask("Update", {**request, "ignoreChanges": ["metadata"]})["properties"]
+    assert changed["data"] == {"a": "c"}
+    assert "labels" not in changed["metadata"]
+
+
 @pytest.mark.parametrize("rpc", ["Create", "Update"])
 def test_a_kind_that_the_cluster_does_not_serve_is_told_with_what_to_look_for(stage: Stage, rpc: str) -> None:
     urn = "urn:pulumi:dev::demo::kubernetes:example.com/v1:Thing::one"
@@ -347,6 +361,7 @@ def test_a_preview_of_a_replacement_foresees_it_whatever_of_the_object_cannot_ch
     assert found["spec"]["accessModes"] == ["ReadWriteMany"]
     refused = plugin.ask("Create", {"urn": urn, "properties": claim("Nonsense"), "preview": True})["error"]["message"]
     assert '"data" is invalid' in refused
+    assert "immutable" not in refused, "which is not what keeps the replacement from being made"
 
 
 def test_a_kind_of_the_clusters_own_is_known_once_it_is_there(stage: Stage, namespace: str) -> None:
