@@ -17,7 +17,9 @@ import pulumi
 import pytest
 
 from infra.model import Job, Mount, Probe, Route, Volume
+from infra.platforms.docker import daemon
 from infra.platforms.kubernetes import image, pod, probe, serving, stack, volume
+from infra.platforms.kubernetes import workload as workloads
 from infra.platforms.kubernetes.resource import VERSION
 from infra.platforms.kubernetes.volume import Place
 from tests.infra.apiserver import ApiServer
@@ -130,14 +132,53 @@ def test_every_image_is_named_by_what_lies_in_the_registry(run_program: RunProgr
 
 
 @pytest.mark.parametrize(
-    ("nodes", "platform"), [(["arm64", "arm64"], "linux/arm64"), (["arm64", "amd64"], None), ([], None)]
+    ("nodes", "architecture"), [(["amd64", "amd64"], "amd64"), (["arm64", "amd64"], "arm64"), ([], "arm64")]
 )
-def test_images_are_built_for_the_processors_of_the_nodes(
-    run_program: RunProgram, on_kubernetes: Given, api: ApiServer, nodes: list[str], platform: str | None
+def test_images_are_built_for_the_processors_of_the_nodes_and_run_nowhere_else(
+    run_program: RunProgram,
+    on_kubernetes: Given,
+    api: ApiServer,
+    monkeypatch: pytest.MonkeyPatch,
+    nodes: list[str],
+    architecture: str,
 ) -> None:
+    """Where the nodes differ or may not be seen, for those of the machine that builds, which is an arm64 here."""
+    monkeypatch.setattr(daemon, "told", lambda _host, _what: "linux/aarch64")
     rows = [{"status": {"nodeInfo": {"operatingSystem": "linux", "architecture": each}}} for each in nodes]
     api.objects["/api/v1/nodes"] = {"items": rows}
-    assert run_program(on_kubernetes).of(PUSHED)["image-app"]["build"].get("platform") == platform
+    declared = run_program(on_kubernetes)
+    assert declared.of(PUSHED)["image-app"]["build"]["platform"] == f"linux/{architecture}"
+    wanted = {"kubernetes.io/os": "linux", "kubernetes.io/arch": architecture}
+    assert [each["spec"]["nodeSelector"] for each in templates(declared).values()] == [wanted] * len(
+        templates(declared)
+    )
+
+
+def test_a_load_balancer_hands_the_visitors_address_on(run_program: RunProgram, on_kubernetes: Given) -> None:
+    balanced = run_program(on_kubernetes | {"serviceType": "LoadBalancer"}).objects("Service")["service-gateway"]
+    assert balanced["spec"]["externalTrafficPolicy"] == "Local"
+    others = run_program(on_kubernetes | {"serviceType": "NodePort"}).objects("Service").values()
+    assert not [each for each in others if "externalTrafficPolicy" in each["spec"]], "any node answers at its port"
+
+
+def test_whoever_makes_the_certificate_is_reached_by_the_authority(
+    run_program: RunProgram, on_kubernetes: Given
+) -> None:
+    made = run_program(on_kubernetes | {"ingressClass": "nginx", "tlsIssuer": "letsencrypt"})
+    spec = made.objects("NetworkPolicy")["policy-to-acme-solver"]["spec"]
+    assert spec["podSelector"] == {"matchLabels": {"acme.cert-manager.io/http01-solver": "true"}}
+    assert spec["ingress"] == [{"ports": [{"port": 8089, "protocol": "TCP"}]}]
+    assert "policy-to-acme-solver" not in run_program(on_kubernetes | {"ingressClass": "nginx"}).objects(
+        "NetworkPolicy"
+    )
+
+
+def test_what_a_node_keeps_of_logs_evicts_nobody(run_program: RunProgram, on_kubernetes: Given) -> None:
+    declared = run_program(on_kubernetes)
+    for name in templates(declared):
+        disk = {kind: found["ephemeral-storage"] for kind, found in container(declared, name)["resources"].items()}
+        assert int(disk["limits"].removesuffix("Mi")) >= 1024, name
+        assert int(disk["requests"].removesuffix("Mi")) <= 128, name
 
 
 def test_only_the_gateways_service_is_reached_from_outside(run_program: RunProgram, on_kubernetes: Given) -> None:
@@ -176,9 +217,14 @@ def test_a_single_pod_has_no_budget_that_would_keep_its_node(run_program: RunPro
     assert declared.objects("PodDisruptionBudget") == {}
 
 
-def test_with_an_autoscaler_nobody_else_says_how_many_pods_run(run_program: RunProgram, on_kubernetes: Given) -> None:
+def test_with_an_autoscaler_pods_begin_as_many_as_they_are_at_least_and_nobody_else_says_how_many_run(
+    run_program: RunProgram, on_kubernetes: Given
+) -> None:
     declared = run_program(on_kubernetes | {"replicas": "2", "maxReplicas": "6", "webCpus": "1.0"})
-    assert "replicas" not in declared.objects("Deployment")["web"]["spec"]
+    assert declared.objects("Deployment")["web"]["spec"]["replicas"] == 2
+    one = service("web")
+    assert workloads.left_to_others(replace(one, replicas=2, max_replicas=6)) == ["spec.replicas"]
+    assert workloads.left_to_others(replace(one, replicas=2)) == []
     (scaler,) = declared.objects("HorizontalPodAutoscaler").values()
     assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 6)
     assert scaler["spec"]["metrics"][0]["resource"]["target"] == {"type": "AverageValue", "averageValue": "600m"}
@@ -191,6 +237,10 @@ def test_probes_ask_what_the_model_says_and_traffic_waits_for_the_warm_paths(
     declared = run_program(on_kubernetes | {"readySeconds": "90", "warmPaths": '["/", "/auth/login"]'})
     web = container(declared, "web")
     assert web["livenessProbe"]["exec"]["command"] == ["probe-http", "8000", "/healthz"]
+    patience = [
+        web[each]["periodSeconds"] * web[each]["failureThreshold"] for each in ("livenessProbe", "readinessProbe")
+    ]
+    assert patience[0] > 60 > patience[1], "what is slow gets no requests, and is not started again for that"
     started = web["startupProbe"]["exec"]["command"][-1]
     assert '\nprobe-http 8000 /healthz || { ask /healthz && echo "/healthz answered $status"; exit 1; }' in started
     assert web["startupProbe"]["failureThreshold"] * web["startupProbe"]["periodSeconds"] == 90
@@ -340,7 +390,7 @@ def test_the_database_and_its_socket_are_two_folders_of_one_claim(
         {"name": "database", "mountPath": "/run/postgresql", "subPath": "database-socket"}
     ]
     (near,) = roles["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-    assert near["labelSelector"] == {"matchLabels": {stack.NAME: "database"}}
+    assert near["labelSelector"] == {"matchLabels": {"claim-database": "mounted"}}
 
 
 def test_a_volume_of_one_workload_lives_with_its_pod_and_a_shared_one_beside_data() -> None:
@@ -352,8 +402,8 @@ def test_a_volume_of_one_workload_lives_with_its_pod_and_a_shared_one_beside_dat
     volumes = (Volume("own"), Volume("shared"), Volume("data", data=True))
     assert volume.plan(type(system)(**{**vars(system), "volumes": volumes})) == {
         "own": Place("own"),
-        "shared": Place("shared", "data"),
-        "data": Place("data", "data"),
+        "shared": Place("shared", "data", shared=True),
+        "data": Place("data", "data", shared=True),
     }
 
 
@@ -375,7 +425,7 @@ def test_a_managed_database_is_checked_and_none_is_run(run_program: RunProgram, 
     assert set(declared.objects("PersistentVolumeClaim")) == {"claim-backups"}
     assert "database-check" in declared.objects("Job")
     policies = {each["metadata"]["name"]: each["spec"] for each in declared.objects("NetworkPolicy").values()}
-    outside = {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 6432, "protocol": "TCP"}]}
+    outside = {"ports": [{"port": 6432, "protocol": "TCP"}]}
     allowed = {name for name, spec in policies.items() if outside in spec.get("egress", [])}
     assert allowed == {"from-database-check", "from-db-backup", "from-migrate", "from-web"}
 

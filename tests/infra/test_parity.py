@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.model import Job, Limits, Probe, Service, System
+from infra.model import EVERYWHERE, Job, Limits, Probe, Service, System
 from infra.platforms.docker.workload import SHARES, duration
 from infra.platforms.kubernetes import control, pod, stack
 from infra.settings import schema
@@ -49,7 +49,8 @@ OF_THE_PLATFORM = {"gateway-update", "switch", "db-restore-gate"}
 
 OF_THE_CLUSTER = {control.MIGRATIONS}
 """What Kubernetes has besides: on Docker the migrations that have run are a container, which can be started again."""
-API = {("0.0.0.0/0", 443), ("0.0.0.0/0", 6443)}
+API = {(EVERYWHERE, 443), (EVERYWHERE, 6443)}
+DNS = 53
 """Where a cluster's API is, for what may stop others; on Docker that is a socket."""
 
 ELSEWHERE = {"gateway": {"env", "stop_seconds", "files"}, "db-restore": {"env"}}
@@ -113,8 +114,8 @@ def label(inputs: Inputs, name: str) -> str | None:
     return {row["label"]: row["value"] for row in inputs["labels"]}.get(name)
 
 
-def spec(declared: Declared, each: Service | Job) -> Inputs:
-    """Return a workload's pod on Kubernetes."""
+def template(declared: Declared, each: Service | Job) -> Inputs:
+    """Return the template of a workload's pods on Kubernetes."""
     (found,) = (
         inputs["spec"]["template"]
         for kind in ("Deployment", "StatefulSet", "Job")
@@ -122,7 +123,12 @@ def spec(declared: Declared, each: Service | Job) -> Inputs:
         if inputs["metadata"]["labels"][stack.NAME] == each.name
     )
     assert found["metadata"]["labels"][stack.NAME] == each.identity
-    return dict(found["spec"])
+    return dict(found)
+
+
+def spec(declared: Declared, each: Service | Job) -> Inputs:
+    """Return a workload's pod on Kubernetes."""
+    return dict(template(declared, each)["spec"])
 
 
 def told(each: Service | Job, digest: str) -> dict[str, str]:
@@ -314,6 +320,28 @@ def test_a_flag_is_kept_where_no_update_touches_it_on_both(
         assert not {"data", "immutable"} & set(flag), "the verb writes it, and nobody else"
 
 
+def where(in_cluster: Declared, each: Service | Job) -> set[str]:
+    """The claims whose node a workload asks for, which its own pods carry as labels too: whoever comes first may."""
+    demands = spec(in_cluster, each)["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    labels = {key for demand in demands for key in demand["labelSelector"]["matchLabels"]}
+    assert labels <= template(in_cluster, each)["metadata"]["labels"].keys()
+    return labels
+
+
+def test_whoever_mounts_a_claim_that_others_mount_asks_for_the_node_of_the_others(
+    described: System, in_cluster: Declared
+) -> None:
+    mounted: dict[str, set[str]] = {}
+    for each in described.declared:
+        for volume in spec(in_cluster, each)["volumes"]:
+            if claim := volume.get("persistentVolumeClaim"):
+                mounted.setdefault(f"claim-{claim['claimName']}", set()).add(each.name)
+    shared = {label for label, names in mounted.items() if len(names) > 1}
+    for each in described.declared:
+        wanted = {label for label in shared if each.name in mounted[label]}
+        assert (where(in_cluster, each) if "affinity" in spec(in_cluster, each) else set()) == wanted, each.name
+
+
 def test_a_job_beside_a_service_shares_its_volumes_on_both(
     described: System, on_docker: Declared, in_cluster: Declared
 ) -> None:
@@ -322,8 +350,7 @@ def test_a_job_beside_a_service_shares_its_volumes_on_both(
             assert "affinity" not in spec(in_cluster, each)
             continue
         service = described.service(each.beside)
-        (near,) = spec(in_cluster, each)["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-        assert near["labelSelector"]["matchLabels"] == {stack.NAME: each.beside}
+        assert where(in_cluster, each) & where(in_cluster, service)
         shared = {mount.path for mount in each.workload.mounts} & {mount.path for mount in service.workload.mounts}
         assert shared
         for path in shared:
@@ -338,11 +365,9 @@ def test_a_service_beside_another_is_on_its_node_and_sees_the_same_files_on_both
 ) -> None:
     for each in described.services:
         if not each.beside:
-            assert "affinity" not in spec(in_cluster, each)
             continue
         other = described.service(each.beside)
-        (near,) = spec(in_cluster, each)["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-        assert near["labelSelector"]["matchLabels"] == {stack.NAME: other.name}
+        assert where(in_cluster, each) & where(in_cluster, other)
         common = {m.volume for m in each.workload.mounts} & {m.volume for m in other.workload.mounts}
         assert common
         for name in common:
@@ -508,12 +533,12 @@ def test_what_is_called_outside_is_the_same_on_both(
     }
     for each in described.declared:
         blocks = {
-            (peer["ipBlock"]["cidr"], int(port["port"]))
+            (cidr, int(port["port"]))
             for policy in policies(in_cluster, each.identity)
             for rule in policy.get("egress", [])
-            for peer in rule.get("to", [])
-            if "ipBlock" in peer
+            for cidr in reached(rule)
             for port in rule["ports"]
+            if port["port"] != DNS
         }
         declared = {(egress.cidr, egress.port) for egress in each.workload.egress}
         if isinstance(each, Service) and each.controls:
@@ -524,13 +549,17 @@ def test_what_is_called_outside_is_the_same_on_both(
             assert blocks == declared
 
 
+def reached(rule: dict[str, Any]) -> list[str]:
+    """The networks that a rule leads to; one that names nobody leads everywhere."""
+    return [peer["ipBlock"]["cidr"] for peer in rule["to"] if "ipBlock" in peer] if rule.get("to") else [EVERYWHERE]
+
+
 def test_names_are_asked_for_by_who_calls_something_and_by_nobody_else(described: System, in_cluster: Declared) -> None:
     for each in described.declared:
         calls = bool(each.workload.egress) or any(each.identity in described.callers(s) for s in described.services)
         rules = [rule for policy in policies(in_cluster, each.identity) for rule in policy.get("egress", [])]
-        anywhere = [rule for rule in rules if not rule.get("to")]
-        ports = [{(port["port"], port["protocol"]) for port in rule["ports"]} for rule in anywhere]
-        assert ports == ([{(53, "UDP"), (53, "TCP")}] if calls else []), each.name
+        ports = [{(port["port"], port["protocol"]) for port in rule["ports"]} for rule in rules if not rule.get("to")]
+        assert [each for each in ports if (DNS, "UDP") in each] == ([{(DNS, "UDP"), (DNS, "TCP")}] if calls else [])
 
 
 def test_only_what_is_published_is_reached_from_outside_on_both(

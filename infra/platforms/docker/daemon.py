@@ -19,6 +19,8 @@ SECONDS = 60
 GRACE_SECONDS = 10
 CONTENT_SECONDS = 2
 CONTENT_BYTES = 1 << 16
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
+"""Processors by their names in the kernel, where images call them otherwise."""
 
 
 def labels_of(host: str, name: str) -> str | None:
@@ -38,6 +40,12 @@ def names(host: str) -> frozenset[str]:
 def processors(host: str) -> int:
     """Return how many processors the daemon's machine has; raise RunError where it does not say."""
     return int(told(host, "{{.NCPU}}"))
+
+
+def platform(host: str) -> str:
+    """Return what the daemon builds for, such as linux/amd64; raise RunError where it does not say."""
+    system, _, machine = told(host, "{{.OSType}}/{{.Architecture}}").partition("/")
+    return f"{system}/{ARCHITECTURES.get(machine, machine)}"
 
 
 def identity(host: str) -> str:

@@ -56,7 +56,9 @@ def inward(service: Service) -> Manifest:
 def outward(service: Service, settings: KubernetesSettings) -> Manifest:
     """Return the Service of what is reached from outside."""
     entry = port(service, PORT) | ({"nodePort": settings.node_port} if settings.node_port else {})
-    return {"type": settings.service_type, "selector": {NAME: service.name}, "ports": [entry]}
+    # So that the visitor's address arrives. At a port of the nodes any node answers, and passes on with its own.
+    local = {"externalTrafficPolicy": "Local"} if settings.service_type == "LoadBalancer" else {}
+    return {"type": settings.service_type, "selector": {NAME: service.name}, "ports": [entry], **local}
 
 
 def port(service: Service, number: int) -> dict[str, Any]:

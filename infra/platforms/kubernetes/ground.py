@@ -27,6 +27,7 @@ class Ground:
     namespace: Ready
     guarded: Ready
     images: Mapping[tuple[str, str], pulumi.Output[str]]
+    processors: str
     accounts: Mapping[str, Object]
     claims: Mapping[str, Object]
     held: Mapping[str, Held]
@@ -34,7 +35,8 @@ class Ground:
 
     def around(self, each: Service | Job) -> Surroundings:
         """Return what a workload's pods are put into."""
-        return Surroundings(self.images[each.workload.image.key], self.held[each.identity], self.places)
+        image = self.images[each.workload.image.key]
+        return Surroundings(image, self.processors, self.held[each.identity], self.places)
 
     def claims_of(self, each: Service | Job) -> list[Object]:
         """Return the claims that a workload's pods mount."""
@@ -51,8 +53,11 @@ def lay(system: System, settings: Settings, former: Former) -> Ground:
     places = volume.plan(system)
     within, namespace = stack.create(system, settings)
     controls = any(service.controls for service in system.services)
-    policies = network.plan(system, cluster.api_ports(within.client) if controls else ())
-    images = image.create(within, system, settings, former)
+    policies = network.plan(
+        system, cluster.api_ports(within.client) if controls else (), solver=bool(settings.kubernetes.tls.issuer)
+    )
+    processors = image.processors(within, settings)
+    images = image.create(within, system, settings, former, processors)
     pull_secret = image.pull_secret(within, settings.kubernetes.registry, namespace)
     return Ground(
         stack=within,
@@ -60,6 +65,7 @@ def lay(system: System, settings: Settings, former: Former) -> Ground:
         # Nothing starts before the policies are there: its first second is as closed as every other.
         guarded=ready.every([namespace, ready.made(*network.create(within, policies, namespace))]),
         images=images,
+        processors=processors,
         accounts=account.create(within, system, pull_secret, namespace),
         claims=volume.create(within, system, settings, namespace),
         held={

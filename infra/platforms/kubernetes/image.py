@@ -9,6 +9,7 @@ import pulumi
 
 from infra.model import Image, System
 from infra.platforms.contract import Former
+from infra.platforms.docker import daemon
 from infra.platforms.kubernetes import cluster
 from infra.platforms.kubernetes.ready import Ready
 from infra.platforms.kubernetes.resource import Object
@@ -26,7 +27,7 @@ class Pushed(pulumi.CustomResource):
 
 
 def create(
-    stack: Stack, system: System, settings: Settings, former: Former
+    stack: Stack, system: System, settings: Settings, former: Former, processors: str
 ) -> dict[tuple[str, str], pulumi.Output[str]]:
     """Declare every image that the system uses; the result names each by its digest in the registry.
 
@@ -34,13 +35,20 @@ def create(
     """
     given = {"host": settings.docker_host} if settings.docker_host else {}
     builder = pulumi.ProviderResource("docker", "docker", given, pulumi.ResourceOptions(version=VERSION))
-    processors = cluster.processors(stack.client)
     return {
         key: pulumi.Output.from_input(former[key])
         if key in former
         else build(stack, builder, image, settings.kubernetes.registry, processors).repoDigest
         for key, image in system.images.items()
     }
+
+
+def processors(stack: Stack, settings: Settings) -> str:
+    """Return for which processors images are built, such as linux/amd64: all nodes', else those of who builds.
+
+    Where nodes differ, or may not be seen, the pods then ask for nodes that can run them, and do not start and fail.
+    """
+    return cluster.processors(stack.client) or daemon.platform(settings.docker_host)
 
 
 def build(stack: Stack, builder: pulumi.ProviderResource, image: Image, registry: Registry, processors: str) -> Pushed:
@@ -57,7 +65,7 @@ def build(stack: Stack, builder: pulumi.ProviderResource, image: Image, registry
             "context": image.name,
             "dockerfile": f"{image.name}/Dockerfile",
             "args": dict(image.arguments),
-            **({"platform": processors} if processors else {}),
+            "platform": processors,
         },
         "buildOnPreview": False,
         "registry": server,

@@ -12,11 +12,23 @@ from infra.platforms.kubernetes.stack import NAME, Stack
 
 DENY = "default-deny"
 DNS_PORT = 53
+SOLVER_PORT = 8089
+SOLVER = {"matchLabels": {"acme.cert-manager.io/http01-solver": "true"}}
+"""The pods by which cert-manager answers for the site's host (cert-manager.io/docs/configuration/acme/http01)."""
 
 
-def plan(system: System, api_ports: Collection[int] = ()) -> dict[str, Manifest]:
-    """Decide the policies: name and spec; whoever may stop others reaches the cluster's API, by its ports."""
+def plan(system: System, api_ports: Collection[int] = (), *, solver: bool = False) -> dict[str, Manifest]:
+    """Decide the policies: name and spec; whoever may stop others reaches the cluster's API, by its ports.
+
+    With a `solver` a certificate is made in the namespace, by a pod that the authority has to reach.
+    """
     policies: dict[str, Manifest] = {DENY: {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}
+    if solver:
+        policies["to-acme-solver"] = {
+            "podSelector": SOLVER,
+            "policyTypes": ["Ingress"],
+            "ingress": [{"ports": [port(SOLVER_PORT)]}],
+        }
     for service in system.services:
         allowed = ingress(system, service)
         if allowed:
@@ -54,9 +66,18 @@ def egress(system: System, each: Service | Job, api_ports: Collection[int] = ())
             yield {"to": [{"podSelector": pods(service.name)}], "ports": [port(service.port)]}
     if isinstance(each, Service) and each.controls:
         # Policies look at where a call arrives, and which machines serve the API changes.
-        yield {"to": [{"ipBlock": {"cidr": EVERYWHERE}}], "ports": [port(number) for number in sorted(api_ports)]}
+        yield towards(EVERYWHERE, *sorted(api_ports))
     for outside in each.workload.egress:
-        yield {"to": [{"ipBlock": {"cidr": outside.cidr}}], "ports": [port(outside.port)]}
+        yield towards(outside.cidr, outside.port)
+
+
+def towards(cidr: str, *numbers: int) -> Manifest:
+    """Return the way to some ports of a network.
+
+    Everywhere is no network: some clusters take a block for addresses outside of them alone, and 0.0.0.0/0 is IPv4's.
+    """
+    to = {} if cidr == EVERYWHERE else {"to": [{"ipBlock": {"cidr": cidr}}]}
+    return {**to, "ports": [port(number) for number in numbers]}
 
 
 def pods(name: str) -> dict[str, Any]:

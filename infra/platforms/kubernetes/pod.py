@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,25 +12,28 @@ from infra.model import Job, Limits, Service, Workload
 from infra.platforms.kubernetes import files, flag, volume
 from infra.platforms.kubernetes.files import Held
 from infra.platforms.kubernetes.resource import Manifest
-from infra.platforms.kubernetes.stack import NAME
 from infra.platforms.kubernetes.volume import Place
 
 TMP = "tmp"
+MOUNTED = "mounted"
 OF_LIMIT = 10
 """A pod is promised a tenth of the processors that it may use at most: most of the time it uses less."""
 OF_OTHERS = 8
 """What gives way is promised an eighth of what others are."""
 LOGS_MIB = 64
 """What a node keeps of a container's log, a little more than by default."""
+MOST_LOGS_MIB = 1024
+"""What a node may keep at most, however it is set: whoever exceeds a limit is evicted, the database too."""
 LEFT_TO_THE_NODE = frozenset({"open_files", "processes"})
 """Limits for which a pod has no field: a node's kubelet limits processes (podPidsLimit), its runtime open files."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a pod is put into: its image, its files, and where its volumes are."""
+    """What a pod is put into: its image, for which processors that is, its files, and where its volumes are."""
 
     image: pulumi.Input[str]
+    processors: str
     held: Held
     places: Mapping[str, Place]
 
@@ -44,8 +47,10 @@ def template(
     file_volumes, file_mounts = files.of_pod(around.held)
     flag_volumes, flag_mounts = flag.of_pod(each)
     tmp = {"name": TMP, "emptyDir": {"medium": "Memory", "sizeLimit": f"{workload.limits.tmp}Mi"}}
-    near = {"affinity": beside(each.beside)} if each.beside else {}
+    shared = volume.shared_by(each, around.places)
+    near = {"affinity": {"podAffinity": together(shared)}} if shared else {}
     spec: Manifest = {
+        "nodeSelector": nodes(around.processors),
         "serviceAccountName": each.identity,
         "automountServiceAccountToken": isinstance(each, Service) and each.controls is not None,
         "enableServiceLinks": False,
@@ -68,13 +73,31 @@ def template(
         **near,
         **pod,
     }
-    return {"metadata": {"labels": dict(labels)}, "spec": spec}
+    return {"metadata": {"labels": {**labels, **{claiming(claim): MOUNTED for claim in shared}}}, "spec": spec}
 
 
-def beside(service: str) -> Manifest:
-    """Return the demand to run on a service's node, where its volumes are."""
-    near = {"labelSelector": {"matchLabels": {NAME: service}}, "topologyKey": "kubernetes.io/hostname"}
-    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}}
+def together(claims: Sequence[str]) -> Manifest:
+    """Return the demand to run where whoever else mounts these claims does: one node at a time can.
+
+    All of them make it, so that any may come first, and none goes elsewhere while another holds what it needs.
+    """
+    return {
+        "requiredDuringSchedulingIgnoredDuringExecution": [
+            {"labelSelector": {"matchLabels": {claiming(claim): MOUNTED}}, "topologyKey": "kubernetes.io/hostname"}
+            for claim in claims
+        ]
+    }
+
+
+def claiming(claim: str) -> str:
+    """Return the label of the pods that mount a claim which others mount too."""
+    return f"claim-{claim}"
+
+
+def nodes(processors: str) -> dict[str, str]:
+    """Return which nodes can run an image: a cluster may have several kinds."""
+    system, _, architecture = processors.partition("/")
+    return {"kubernetes.io/os": system} | ({"kubernetes.io/arch": architecture} if architecture else {})
 
 
 def environment(each: Service | Job, image: pulumi.Input[str]) -> list[Manifest]:
@@ -114,14 +137,14 @@ def resources(limits: Limits, *, scratch: bool) -> dict[str, Any]:
 
     The temporary folder is memory, so the disk is for the log, and for volumes that live with the pod.
     """
-    disk = f"{LOGS_MIB + (volume.SCRATCH_MIB if scratch else 0)}Mi"
+    own = volume.SCRATCH_MIB if scratch else 0
     memory = f"{limits.memory}Mi"
     return {
-        "limits": {"cpu": millicores(limits.cpus), "memory": memory, "ephemeral-storage": disk},
+        "limits": {"cpu": millicores(limits.cpus), "memory": memory, "ephemeral-storage": f"{MOST_LOGS_MIB + own}Mi"},
         "requests": {
             "cpu": millicores(limits.cpus, OF_LIMIT * (OF_OTHERS if limits.gives_way else 1)),
             "memory": memory,
-            "ephemeral-storage": disk,
+            "ephemeral-storage": f"{LOGS_MIB + own}Mi",
         },
     }
 

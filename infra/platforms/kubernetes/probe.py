@@ -14,6 +14,11 @@ from infra.platforms.kubernetes.progress import answered
 STARTING_SECONDS = 1
 PATIENT_SECONDS = 24 * 3600
 """How long a service may start that nobody restarts: one that recovers its data must not be stopped doing so."""
+PATIENCE = 3
+"""How many times as long a pod may be deaf as it may be not ready: it gets no requests meanwhile, and may recover.
+
+All pods wait for one database; starting them all again while that is slow would add to what it has to do.
+"""
 WARM_SECONDS = 15
 MARK = f"/{TMP}/warm"
 
@@ -33,7 +38,9 @@ def of(service: Service, route: Route) -> dict[str, Any]:
         ),
     }
     if probe.alive:
-        probes["livenessProbe"] = asked(probe.alive, probe, period=probe.interval_seconds, failures=probe.retries)
+        probes["livenessProbe"] = asked(
+            probe.alive, probe, period=probe.interval_seconds, failures=probe.retries * PATIENCE
+        )
     return probes
 
 

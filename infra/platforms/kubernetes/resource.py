@@ -17,7 +17,19 @@ ANNOTATIONS = {
     "pulumi.com/waitFor": "jsonpath={.metadata.uid}",
 }
 
+LOOKED_AT = frozenset({"Ingress", "Service"})
+"""Kinds that the provider looks at when it refreshes, whatever it is told to wait for; deleted they are waited for."""
+
 Manifest = dict[str, Any]
+
+
+def annotations_of(kind: str) -> dict[str, str]:
+    """Return what the provider is told about each object of a kind.
+
+    Not every cluster says where a Service or an Ingress is reached; to the provider one that does not stays unhealthy,
+    and would be updated with each update.
+    """
+    return ANNOTATIONS | ({"pulumi.com/skipAwait": "true"} if kind in LOOKED_AT else {})
 
 
 class Object(pulumi.CustomResource):

@@ -10,9 +10,9 @@ from typing import Any
 import pulumi
 
 from infra.model import System
-from infra.platforms.kubernetes import cluster, ready
+from infra.platforms.kubernetes import cluster, ready, resource
 from infra.platforms.kubernetes.ready import Ready
-from infra.platforms.kubernetes.resource import ANNOTATIONS, VERSION, Object
+from infra.platforms.kubernetes.resource import VERSION, Object
 from infra.settings import Settings
 from kubeapi.client import Client
 
@@ -57,7 +57,7 @@ class Stack:
         metadata: dict[str, Any] = {
             "namespace": self.namespace,
             "labels": self.labels(service, release),
-            "annotations": {**ANNOTATIONS, **(annotations or {})},
+            "annotations": {**resource.annotations_of(kind), **(annotations or {})},
         }
         if object_name:
             metadata["name"] = object_name
@@ -112,11 +112,13 @@ def create(system: System, settings: Settings) -> tuple[Stack, Ready]:
     )
     stack = Stack(system.project, system.stack, namespace, provider, client)
     kept = settings.protect_data and any(volume.data for volume in system.volumes)
+    kind = "Namespace"
+    metadata = {"name": namespace, "labels": namespace_labels(stack), "annotations": resource.annotations_of(kind)}
     made = Object(
         "namespace",
         "v1",
-        "Namespace",
-        {"metadata": {"name": namespace, "labels": namespace_labels(stack), "annotations": dict(ANNOTATIONS)}},
+        kind,
+        {"metadata": metadata},
         # The claim lives in it: a destroyed stack leaves its data, and so the namespace.
         pulumi.ResourceOptions(provider=provider, version=VERSION, retain_on_delete=kept),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulumi
+
 from infra.model import Route, Service, System
 from infra.platforms.kubernetes import pod, probe
 from infra.platforms.kubernetes.pod import Surroundings
@@ -42,6 +44,7 @@ def create(
         service=service.name,
         object_name=service.name,
         release=service.release,
+        options=pulumi.ResourceOptions(ignore_changes=left_to_others(service)),
         first=first,
     )
 
@@ -70,10 +73,8 @@ def deployment(stack: Stack, service: Service, around: Surroundings, route: Rout
             "topologySpreadConstraints": [spread(service, key) for key in ZONES],
         },
     )
-    # How many there are is the autoscaler's to say, where there is one.
-    counted = {} if scales(service) else {"replicas": service.replicas}
     return {
-        **counted,
+        "replicas": service.replicas,
         "revisionHistoryLimit": HISTORY,
         "progressDeadlineSeconds": max(600, route.ready_seconds + 1),
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": SURGE}},
@@ -116,6 +117,11 @@ def governing(service: Service) -> str:
 def scales(service: Service) -> bool:
     """Whether the load decides how many pods run."""
     return service.max_replicas > service.replicas
+
+
+def left_to_others(service: Service) -> list[str]:
+    """Return the fields that only begin as declared: how many pods run is an autoscaler's to say, where there is one."""
+    return ["spec.replicas"] if scales(service) else []
 
 
 def spread(service: Service, key: str) -> dict[str, Any]:
