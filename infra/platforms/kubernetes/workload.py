@@ -120,7 +120,7 @@ def scales(service: Service) -> bool:
 
 
 def left_to_others(service: Service) -> list[str]:
-    """Return the fields that only begin as declared: how many pods run is an autoscaler's to say, where there is one."""
+    """Return the fields that only begin as declared: how many pods run is an autoscaler's to say, where one is."""
     return ["spec.replicas"] if scales(service) else []
 
 
