@@ -63,6 +63,7 @@ ONLY_ON = {
             "imageRegistry",
             "imageRegistryPassword",
             "imageRegistryUser",
+            "ingressAnnotations",
             "ingressClass",
             "kubeContext",
             "kubeconfig",
@@ -71,6 +72,7 @@ ONLY_ON = {
             "nodePort",
             "pitrStorage",
             "restoreStorage",
+            "serviceAnnotations",
             "serviceType",
             "storageClass",
             "tlsCertificate",
@@ -261,6 +263,8 @@ class KubernetesSettings:
     service_type: str
     node_port: int
     ingress_class: str
+    ingress_annotations: Mapping[str, str]
+    service_annotations: Mapping[str, str]
     gateway_parent: tuple[str, ...]
     tls: Tls
     database_storage: int
@@ -779,6 +783,14 @@ class Reader:
             if also and not held:
                 missing(key, f"{other} is")
 
+    def annotations(self, key: str) -> Mapping[str, str]:
+        """Return the annotations that a setting names; keep a problem for what can be none."""
+        try:
+            return values.annotations_of_an_object(self.text(key))
+        except ValueError as wanted:
+            self.problem(key, str(wanted), self.text(key))
+            return {}
+
     def kubernetes(self) -> KubernetesSettings:
         """Return what only a stack on Kubernetes can set."""
         parent = self.checked("gatewayParent", values.gateway_parent)
@@ -795,6 +807,8 @@ class Reader:
             service_type=self.one_of("serviceType", "ClusterIP", "NodePort", "LoadBalancer"),
             node_port=self.whole("nodePort", 0, 65535),
             ingress_class=self.checked("ingressClass", values.name_or_nothing),
+            ingress_annotations=self.annotations("ingressAnnotations"),
+            service_annotations=self.annotations("serviceAnnotations"),
             gateway_parent=tuple(parent.split("/")) if parent else (),
             tls=Tls(
                 certificate=self.checked("tlsCertificate", values.certificate),
@@ -843,11 +857,15 @@ class Reader:
             strangers = [name for name in self.raw(key) if name != "web"]
             if strangers:
                 self.problem(key, "names of the stack's services that may be stopped, which is web", strangers)
-        for key in ("tlsCertificate", "tlsIssuer"):
+        for key, use in (
+            ("ingressAnnotations", "is annotated with them"),
+            ("tlsCertificate", "ends TLS with it"),
+            ("tlsIssuer", "ends TLS with it"),
+        ):
             if self.text(key) and not own.ingress_class:
                 self.problems.append(
-                    f"{key}: set without ingressClass, though nothing but an Ingress of the stack's own ends TLS with "
-                    f"it. Set it: {setting('ingressClass')}, or remove this one: pulumi config rm {key}"
+                    f"{key}: set without ingressClass, though nothing but an Ingress of the stack's own {use}. "
+                    f"Set it: {setting('ingressClass')}, or remove this one: pulumi config rm {key}"
                 )
         if own.tls.certificate and own.tls.issuer:
             self.problems.append(

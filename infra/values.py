@@ -206,6 +206,25 @@ def registry(value: str) -> str:
     return value
 
 
+def annotations_of_an_object(value: str) -> dict[str, str]:
+    """Check annotations of an object of the cluster, a JSON object of strings or nothing; return them by name."""
+    wanted = "a JSON object of strings with names such as example.com/limit, none of them below pulumi.com"
+    try:
+        found: dict[str, str] = json.loads(value or "{}")
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not isinstance(found, dict) or not all(is_annotation(*pair) for pair in found.items()):
+        raise ValueError(wanted)
+    return found
+
+
+def is_annotation(name: str, value: object) -> bool:
+    """Say whether that can be an annotation, and is none that the provider would follow."""
+    domain, _, own = name.rpartition("/")
+    shaped = re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", own) and (not domain or is_name(domain))
+    return bool(shaped) and isinstance(value, str) and domain != "pulumi.com"
+
+
 def name_or_nothing(value: str) -> str:
     """Check the name of an object of the cluster, or nothing."""
     if value and not is_name(value):

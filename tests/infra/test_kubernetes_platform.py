@@ -159,6 +159,37 @@ def test_a_load_balancer_hands_the_visitors_address_on(run_program: RunProgram, 
     assert not [each for each in others if "externalTrafficPolicy" in each["spec"]], "any node answers at its port"
 
 
+def test_the_ways_in_are_annotated_as_their_controllers_want_it(run_program: RunProgram, on_kubernetes: Given) -> None:
+    given = {
+        "ingressClass": "nginx",
+        "tlsIssuer": "letsencrypt",
+        "ingressAnnotations": '{"nginx.ingress.kubernetes.io/proxy-body-size": "10m"}',
+        "serviceAnnotations": '{"service.beta.kubernetes.io/aws-load-balancer-scheme": "internal"}',
+    }
+    declared = run_program(on_kubernetes | given)
+    (ingress,) = declared.objects("Ingress").values()
+    said = ingress["metadata"]["annotations"]
+    assert said["nginx.ingress.kubernetes.io/proxy-body-size"] == "10m"
+    assert said["cert-manager.io/cluster-issuer"] == "letsencrypt"
+    annotated = {
+        name
+        for name, each in declared.objects("Service").items()
+        if "service.beta.kubernetes.io/aws-load-balancer-scheme" in each["metadata"]["annotations"]
+    }
+    assert annotated == {"service-gateway"}
+    with pytest.raises(pulumi.RunError, match="ingressAnnotations: set without ingressClass"):
+        run_program(on_kubernetes | {"ingressAnnotations": given["ingressAnnotations"]})
+
+
+@pytest.mark.parametrize(
+    "given", ["{", "[]", '{"a": 1}', '{"a/b/c": "d"}', '{"-a": "b"}', '{"pulumi.com/skipAwait": "true"}']
+)
+def test_what_cannot_be_annotations_is_refused(run_program: RunProgram, on_kubernetes: Given, given: str) -> None:
+    wanted = "serviceAnnotations: got .* wanted a JSON object of strings .* none of them below pulumi.com"
+    with pytest.raises(pulumi.RunError, match=wanted):
+        run_program(on_kubernetes | {"serviceAnnotations": given})
+
+
 def test_whoever_makes_the_certificate_is_reached_by_the_authority(
     run_program: RunProgram, on_kubernetes: Given
 ) -> None:

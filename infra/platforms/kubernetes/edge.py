@@ -20,9 +20,17 @@ PORT = 80
 
 def create(stack: Stack, system: System, service: Service, settings: KubernetesSettings, first: Ready) -> list[Object]:
     """Declare the ways to a service."""
+    annotations = settings.service_annotations if service.published else {}
     made = [
         stack.declare(
-            f"service-{name}", "v1", "Service", {"spec": spec}, service=service.name, object_name=name, first=first
+            f"service-{name}",
+            "v1",
+            "Service",
+            {"spec": spec},
+            service=service.name,
+            object_name=name,
+            annotations=annotations,
+            first=first,
         )
         for name, spec in services(system, service, settings).items()
     ]
@@ -74,7 +82,7 @@ def ingress(stack: Stack, service: Service, route: Route, settings: KubernetesSe
         "ingressClassName": settings.ingress_class,
         "rules": [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}],
     }
-    annotations = {}
+    annotations = dict(settings.ingress_annotations)
     if settings.tls.certificate:
         spec["tls"] = [{"hosts": [host], "secretName": certificate(stack, service, settings, first).object_name}]
     elif settings.tls.issuer:
