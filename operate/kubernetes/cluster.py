@@ -60,11 +60,14 @@ class Cluster:
         return ",".join(f"{key}={value}" for key, value in labels(self.stack).items())
 
     def objects(self, kind: Kind) -> list[Object]:
-        """Return the stack's objects of a kind by name; none where the cluster does not serve the kind."""
+        """Return the stack's objects of a kind by name; none where the cluster does not serve the kind.
+
+        Of a kind that only a setting asks for, none either to a user who may not see any: such a user makes none.
+        """
         try:
             found = self.client.get(kind.collection(self.namespace), {"labelSelector": self.selector})
         except ApiError as error:
-            if error.gone:
+            if error.gone or (kind.needs and error.status == FORBIDDEN):
                 return []
             raise
         items: list[Object] = found.get("items") or []

@@ -20,7 +20,13 @@ Object = Mapping[str, Any]
 Ask = tuple[str, str, str]
 """A verb, an API group and a resource (`pods/log`) of it."""
 
-BESIDE: tuple[Ask, ...] = (("list", "", "pods"), ("watch", "", "pods"), ("get", "", "pods/log"))
+BESIDE: tuple[Ask, ...] = (
+    ("list", "", "pods"),
+    ("watch", "", "pods"),
+    ("get", "", "pods/log"),
+    ("list", "apps", "replicasets"),
+)
+RIGHTS = "docs/kubernetes-rights.yaml"
 
 
 def name_problem(stack: str, namespace: str) -> Problem | None:
@@ -75,8 +81,8 @@ def rights_problem(refused: Sequence[Ask], namespace: str, context: str) -> Prob
     return Problem(
         f"The user of context {context!r} may not do in namespace {namespace} what this stack needs:\n"
         + "\n".join(lines),
-        f"have the cluster's administrator grant it (the role `admin` there, and `create` on namespaces where "
-        f"{namespace} is to be made), or use another context: make config ARGS='set kubeContext NAME'",
+        f"have the cluster's administrator make the namespace and grant it ({RIGHTS}, with {namespace} in it and the "
+        "name of this user), or use another context: make config ARGS='set kubeContext NAME'",
     )
 
 
@@ -96,10 +102,17 @@ def namespace_problem(found: Object | None, namespace: str, labels: Mapping[str,
     if not differing:
         return None
     whose = ", ".join(f"{key}={carried.get(key, 'none')}" for key in differing)
+    theirs = any(key in carried for key in differing)
+    wanted = " ".join(f"{key}={value}" for key, value in labels.items())
     return Problem(
         f"The namespace {namespace} is there and was not made for the stack {stack} ({whose}).",
-        "give the stack another name (STACK=…), or remove that namespace if nothing in it is needed: "
-        f"kubectl delete namespace {namespace}",
+        "give the stack another name (STACK=…)"
+        + (
+            ""
+            if theirs
+            else f", or the namespace to the stack, if it is for nothing else: "
+            f"kubectl label namespace {namespace} {wanted}"
+        ),
     )
 
 

@@ -54,6 +54,7 @@ def test_rights_are_asked_for_what_the_settings_want_and_nothing_more() -> None:
     assert ("create", "apps", "deployments") in plain
     assert ("list", "", "pods") in plain
     assert ("get", "", "pods/log") in plain
+    assert ("list", "apps", "replicasets") in plain
     assert not [ask for ask in plain if ask[2] in ("ingresses", "httproutes", "horizontalpodautoscalers")]
     assert ("create", "", "namespaces") not in plain
     more = preflight.asks(frozenset({"ingressClass"}), namespace_is_there=False)
@@ -68,6 +69,7 @@ def test_what_a_user_may_not_do_is_listed_by_kind() -> None:
     words = said(preflight.rights_problem(refused, NAMESPACE, "me@far"))
     assert "The user of context 'me@far' may not do in namespace scaffold-k8s" in words
     assert "deployments.apps: create, patch\nnamespaces: create" in words
+    assert preflight.RIGHTS in words
     assert preflight.rights_problem([], NAMESPACE, "me@far") is None
 
 
@@ -82,6 +84,10 @@ def test_somebody_elses_namespace_is_refused_with_whose_it_is(carried: dict[str,
     found = {"metadata": {"labels": carried}, "status": {"phase": "Active"}}
     words = said(preflight.namespace_problem(found, NAMESPACE, labels("k8s"), "k8s"))
     assert "was not made for the stack k8s (app.kubernetes.io/" in words
+    own = "kubectl label namespace scaffold-k8s app.kubernetes.io/part-of=scaffold app.kubernetes.io/instance=k8s"
+    # What carries another's labels is not given away, and nothing is ever deleted on our word.
+    assert (own in words) == (not carried)
+    assert "delete" not in words
 
 
 def test_a_namespace_on_its_way_out_is_waited_for() -> None:
