@@ -111,11 +111,10 @@ def of_settings(request: Request, cluster: Cluster) -> list[Problem | None]:
         for kind in KINDS
         if kind.needs in wanted
     ]
-    if not is_set("databaseUrl", *request.stack_texts()):
-        classes = listed(cluster, CLASSES)
-        if classes is not None:
-            claims = [name_of(each) for each in cluster.objects(CLAIM)]
-            found.append(preflight.storage_problem(request.setting("storageClass") or "", classes, claims))
+    missing = claims_missing(request, cluster)
+    classes = listed(cluster, CLASSES) if missing else None
+    if classes is not None:
+        found.append(preflight.storage_problem(request.setting("storageClass") or "", classes, missing))
     ingress = listed(cluster, INGRESS_CLASSES) if "ingressClass" in wanted else None
     if ingress is not None:
         found.append(preflight.ingress_problem(request.setting("ingressClass") or "", ingress))
@@ -124,6 +123,23 @@ def of_settings(request: Request, cluster: Cluster) -> list[Problem | None]:
     if services is not None:
         found.append(preflight.node_port_problem(int(port), services, cluster.namespace))
     return found
+
+
+def claims_missing(request: Request, cluster: Cluster) -> list[str]:
+    """Return the claims that an update would make."""
+    managed, admin, loader = (
+        is_set(key, *request.stack_texts()) for key in ("databaseUrl", "restoreAdminUrl", "restoreLoaderUrl")
+    )
+    wanted = preflight.claims_wanted(
+        managed=managed,
+        archive=(request.setting("pitr") or "false") == "true" and not managed,
+        backups=(request.setting("backups") or "true") == "true",
+        # Beside a managed database only with the roles for it.
+        restores=(request.setting("restores") or "true") == "true" and (not managed or (admin and loader)),
+    )
+    there = [name_of(each) for each in cluster.objects(CLAIM)]
+    # The database moves to another of its claims when it goes back to a moment.
+    return [name for name in wanted if not any(each == name or each.startswith(f"{name}-") for each in there)]
 
 
 def seen(cluster: Cluster, path: str) -> Object | None:

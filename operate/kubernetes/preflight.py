@@ -13,6 +13,13 @@ from setup.problem import Problem
 VERBS = ("create", "delete", "get", "list", "patch", "watch")
 DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 LONGEST = 63
+WITHOUT = {
+    "database": "a managed database (databaseUrl) needs no claim",
+    "archive": "make config ARGS='set pitr false'",
+    "backups": "make config ARGS='set backups false'",
+    "restore": "make config ARGS='set restores false'",
+}
+"""What a stack needs no claim of that name with."""
 # What pods are told to do before they stop, `sleep`, is there since then.
 OLDEST = (1, 30)
 
@@ -131,24 +138,32 @@ def node_port_problem(port: int, services: Sequence[Object], namespace: str) -> 
     return None
 
 
+def claims_wanted(*, managed: bool, archive: bool, backups: bool, restores: bool) -> list[str]:
+    """Return the names of the claims that a stack has, by what its settings say."""
+    wanted = {"database": not managed, "archive": archive, "backups": backups, "restore": restores}
+    return [name for name, there in wanted.items() if there]
+
+
 def storage_problem(wanted: str, classes: Sequence[Object], claims: Sequence[str]) -> Problem | None:
-    """Return why the database's claim would stay unbound; `claims` are those that the stack has already."""
-    if claims:
+    """Return why claims would stay unbound; `claims` are those that are still to be made."""
+    if not claims:
         return None
     names = sorted(str(each["metadata"]["name"]) for each in classes)
     there = f"it has {listing(names)}" if names else "it has none"
+    without = f"or do without: {'; '.join(WITHOUT[name] for name in claims)}"
     if wanted:
         if wanted in names:
             return None
         return Problem(
             f"The cluster has no StorageClass {wanted}, which storageClass names; {there}.",
-            "make config ARGS='set storageClass NAME', or use a managed database (databaseUrl)",
+            f"make config ARGS='set storageClass NAME', {without}",
         )
     if any(is_default(each) for each in classes):
         return None
+    plural = "s" if len(claims) > 1 else ""
     return Problem(
-        f"The cluster has no default StorageClass, and the database needs a claim; {there}.",
-        "name one: make config ARGS='set storageClass NAME', or use a managed database (databaseUrl)",
+        f"The cluster has no default StorageClass for the claim{plural} {listing(claims)}; {there}.",
+        f"name one: make config ARGS='set storageClass NAME', {without}",
     )
 
 

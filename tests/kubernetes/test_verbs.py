@@ -122,9 +122,18 @@ def test_a_registry_that_does_not_answer_is_named(fresh: ClusterClone) -> None:
 
 
 def test_a_storage_class_that_is_not_there_is_named_with_those_that_are(fresh: ClusterClone) -> None:
-    write_settings(fresh, storageClass="gold")
+    url = "postgresql://app:x@db.example.com/app"
     try:
-        assert re.search(r"no StorageClass gold, which storageClass names; it has \w", refused(fresh))
+        write_settings(fresh, storageClass="gold")
+        said = refused(fresh)
+        assert re.search(r"no StorageClass gold, which storageClass names; it has \w", said)
+        assert "set restores false" in said
+        # Backups of a managed database want a claim too.
+        write_settings(fresh, storageClass="gold", databaseUrl=url, databaseOwnerUrl=url)
+        said = refused(fresh)
+        assert "no StorageClass gold, which storageClass names" in said
+        assert "set backups false" in said
+        assert "set restores false" not in said
     finally:
         write_settings(fresh)
 

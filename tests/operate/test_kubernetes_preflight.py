@@ -108,21 +108,31 @@ def test_a_port_on_the_nodes_that_another_service_has_names_it() -> None:
 @pytest.mark.parametrize(
     ("wanted", "classes", "claims", "words"),
     [
-        ("", [("fast", {})], [], "no default StorageClass, and the database needs a claim; it has fast"),
-        ("", [], [], "it has none"),
-        ("", [("fast", {"storageclass.kubernetes.io/is-default-class": "true"})], [], None),
-        ("", [("fast", {"storageclass.kubernetes.io/is-default-class": "false"})], [], "no default StorageClass"),
-        ("slow", [("fast", {})], [], "no StorageClass slow, which storageClass names; it has fast"),
-        ("fast", [("fast", {})], [], None),
-        ("slow", [], ["database"], None),
+        ("", [("fast", {})], ["database"], "no default StorageClass for the claim database; it has fast"),
+        ("", [("fast", {})], ["backups"], "for the claim backups; it has fast"),
+        ("", [], ["database"], "it has none"),
+        ("", [("fast", {"storageclass.kubernetes.io/is-default-class": "true"})], ["database"], None),
+        ("", [("fast", {"storageclass.kubernetes.io/is-default-class": "false"})], ["database"], "no default"),
+        ("slow", [("fast", {})], ["restore"], "no StorageClass slow, which storageClass names; it has fast"),
+        ("fast", [("fast", {})], ["database"], None),
+        ("slow", [], [], None),
     ],
 )
-def test_a_claim_that_would_stay_unbound_is_said(
+def test_a_claim_that_would_stay_unbound_is_said_with_how_to_do_without(
     wanted: str, classes: list[tuple[str, dict[str, str]]], claims: list[str], words: str | None
 ) -> None:
     found = preflight.storage_problem(wanted, [named(name, annotations=given) for name, given in classes], claims)
     assert (found is None) == (words is None)
     assert words is None or words in said(found)
+    for name, way in preflight.WITHOUT.items():
+        assert found is None or (way in found.fix) == (name in claims)
+
+
+def test_a_managed_database_needs_no_claim_and_backups_beside_it_do() -> None:
+    own = preflight.claims_wanted(managed=False, archive=True, backups=True, restores=True)
+    assert own == list(preflight.WITHOUT)
+    beside = preflight.claims_wanted(managed=True, archive=False, backups=True, restores=False)
+    assert beside == ["backups"]
 
 
 def test_an_ingress_that_nobody_would_serve_is_said() -> None:
