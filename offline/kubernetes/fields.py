@@ -150,6 +150,13 @@ def _struct(number: int, value: Any) -> Object:
     return found
 
 
+def _nothing(number: int) -> Object:
+    """Return what a null is where there is always an object: one of the fields that stay when they are empty."""
+    fields: Mapping[str, str] = _table()["types"][number]
+    kept = {key: kind.removesuffix("?") for key, kind in fields.items()}
+    return {key: _value(kind, None) for key, kind in kept.items() if kind.isdigit() or not fields[key].endswith("?")}
+
+
 def _is_empty(kind: str, value: Any) -> bool:
     if kind[0] == "*" or kind == "a":
         return value is None
@@ -176,7 +183,7 @@ def _value(kind: str, value: Any) -> Any:
                 raise MismatchError
             return {key: _value(kind[1:], item) for key, item in value.items()}
         case letter if letter.isdigit():
-            return _struct(int(kind), {} if value is None else value)
+            return _nothing(int(kind)) if value is None else _struct(int(kind), value)
         case letter:
             return _scalar(letter, value)
 
