@@ -25,14 +25,21 @@ USERS = "apiGroup: rbac.authorization.k8s.io, kind: User, name: deployer"
 
 
 @pytest.fixture(scope="module")
-def granted(tmp_path_factory: pytest.TempPathFactory, cluster: RunningCluster, run_id: str) -> Iterator[ClusterClone]:
+def looking(run_id: str) -> str:
+    """The name of the cluster role that is good to have, and not needed."""
+    return f"scaffold-looking-{run_id}"
+
+
+@pytest.fixture(scope="module")
+def granted(
+    tmp_path_factory: pytest.TempPathFactory, cluster: RunningCluster, run_id: str, looking: str
+) -> Iterator[ClusterClone]:
     """A clone whose kubeconfig is that of a user to whom just what is documented was granted."""
     cluster.remove_what_dead_runs_left(f"{PROJECT}-{PREFIX}")
     folder = tmp_path_factory.mktemp("rights")
     clone = make_cluster_clone(folder, cluster, f"{PREFIX}{run_id}", free_node_port())
     # Apart from the stack's namespace, which goes with the stack.
     users = f"{clone.namespace}-users"
-    looking = f"scaffold-looking-{run_id}"
     manifest = folder / "rights.yaml"
     manifest.write_text(documented(clone, f"kind: ServiceAccount, name: deployer, namespace: {users}", looking))
     cluster.kubectl("create", "namespace", users)
@@ -90,7 +97,8 @@ def test_of_a_kind_that_only_a_setting_asks_for_a_user_without_the_right_sees_no
 
 
 @pytest.mark.slow
-def test_such_a_user_makes_a_site_and_takes_it_away(granted: ClusterClone) -> None:
+def test_such_a_user_makes_a_site_and_takes_it_away_without_looking_around(granted: ClusterClone, looking: str) -> None:
+    granted.cluster.kubectl("delete", "clusterrolebinding", f"{looking}-deployer")
     code, said = granted.make("up")
     assert code == 0, said
     assert granted.get("/readyz")[0] == 200
