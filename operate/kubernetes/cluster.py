@@ -89,6 +89,15 @@ class Cluster:
             raise
         return answer
 
+    def seen(self, path: str) -> Object | None:
+        """Return an object, or None where there is none, or none that this user may see."""
+        try:
+            return self.found(path)
+        except ApiError as error:
+            if error.status != FORBIDDEN:
+                raise
+            return None
+
 
 def patiently(ask: Callable[[], Answer], seconds: float = PATIENCE_SECONDS) -> Answer:
     """Return what the cluster answers; an API server that is being replaced is asked again for a while."""

@@ -42,7 +42,7 @@ def on_cluster(request: Request, cluster: Cluster) -> list[Problem]:
     old = preflight.version_problem(str(told.get("major", "")), str(told.get("minor", "")))
     if old:
         return [old]
-    namespace = seen(cluster, f"/api/v1/namespaces/{cluster.namespace}")
+    namespace = cluster.seen(f"/api/v1/namespaces/{cluster.namespace}")
     context = cluster.client.access.context
     theirs = preflight.namespace_problem(namespace, cluster.namespace, labels(request.stack), request.stack)
     wanted = preflight.asks(set_here(request), namespace_is_there=namespace is not None)
@@ -98,7 +98,7 @@ def of_other_cluster(request: Request, cluster: Cluster) -> Problem | None:
     if not stacks.is_local(request.environment, request.places):
         return None
     before = state.provider_inputs(request.places.backend, request.stack, "kubernetes").get("clusterIdentifier", "")
-    system = seen(cluster, "/api/v1/namespaces/kube-system")
+    system = cluster.seen("/api/v1/namespaces/kube-system")
     now = str((system or {}).get("metadata", {}).get("uid", ""))
     return preflight.moved_problem(request.stack, str(before), now, cluster.client.access.server)
 
@@ -140,16 +140,6 @@ def claims_missing(request: Request, cluster: Cluster) -> list[str]:
     there = [name_of(each) for each in cluster.objects(CLAIM)]
     # The database moves to another of its claims when it goes back to a moment.
     return [name for name in wanted if not any(each == name or each.startswith(f"{name}-") for each in there)]
-
-
-def seen(cluster: Cluster, path: str) -> Object | None:
-    """Return an object, or None where there is none, or none that this user may see."""
-    try:
-        return cluster.found(path)
-    except ApiError as error:
-        if error.status != FORBIDDEN:
-            raise
-        return None
 
 
 def serves(cluster: Cluster, api_version: str, plural: str) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from kubeapi.errors import FORBIDDEN, ApiError
 from operate.kubernetes import strays
 from operate.kubernetes.cluster import Cluster, Object, label_of, labels, name_of, patiently, reached
 from operate.kubernetes.kinds import CLAIM
@@ -59,21 +58,14 @@ def in_namespace(protected: Sequence[Mapping[str, Any]], namespace: str) -> list
 
 
 def remove_namespace(request: Request, cluster: Cluster) -> None:
-    """Remove the stack's namespace with what is left in it, and wait until it is gone, or cannot be seen any more."""
+    """Remove the stack's namespace with what is left in it, and wait until it is gone.
+
+    A user whose rights were in it has lost them with it, and sees it no more.
+    """
     path = f"/api/v1/namespaces/{cluster.namespace}"
     if cluster.found(path) is not None:
         cluster.client.delete(path, strays.BACKGROUND)
-        wait(request, f"namespace {cluster.namespace}", partial(in_sight, cluster, path))
-
-
-def in_sight(cluster: Cluster, path: str) -> Object | None:
-    """Return a namespace; None for a user whose rights were in it, and have gone with it."""
-    try:
-        return cluster.found(path)
-    except ApiError as error:
-        if error.status != FORBIDDEN:
-            raise
-        return None
+        wait(request, f"namespace {cluster.namespace}", partial(cluster.seen, path))
 
 
 def wait(request: Request, what: str, find: Callable[[], Object | None]) -> None:
