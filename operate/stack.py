@@ -135,10 +135,11 @@ def get_open(name: str, places: Places, prepared: Prepared, terminal: Terminal) 
     private_folder(places.state)
     said = []
     # Where the state is lost and the stack file is not, Pulumi has no stack to read that for, until there is one again.
-    there = not is_local(stack.environment, places) or stack.known().exists
-    if there:
+    local = is_local(stack.environment, places)
+    unmade = local and not stack.known().exists
+    if not unmade:
         check_passphrase(stack)
-    if is_local(stack.environment, places):
+    if local:
         private_folder(places.backend)
     if not names_passphrase(prepared.environment) and create_private(
         places.passphrase, f"{secrets.token_urlsafe(PASSPHRASE_BYTES)}\n".encode()
@@ -146,12 +147,12 @@ def get_open(name: str, places: Places, prepared: Prepared, terminal: Terminal) 
         said.append(f"passphrase made: {places.passphrase} (keep a copy of it: without it the state cannot be read)")
     before = stackfile_salt(stack.file)
     said += stackfile.take(places, name)
-    if there and stackfile_salt(stack.file) != before:
+    if not unmade and stackfile_salt(stack.file) != before:
         check_passphrase(stack)
-    if not stack.known().exists:
+    if unmade or not (local or stack.known().exists):
         create(stack)
         said.append(f"stack {name} made; its state is in {stack.environment['PULUMI_BACKEND_URL']}")
-    if not there:
+    if unmade:
         check_passphrase(stack)
     if "releaseKey:" not in (read_text_or_none(stack.file) or ""):
         stack.ask(
