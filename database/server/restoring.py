@@ -95,8 +95,8 @@ def restore(target: Target) -> None:
             raise StopError(
                 f"{archiving.place(where)}: no backup is there. With pitr the database makes the first one by itself"
             )
-        if where:
-            refuse_what_was_given_up(where, setting.read("LATER_PREFIX", os.environ) or "")
+        if where and (later := setting.read("LATER_PREFIX", os.environ)):
+            refuse_what_was_given_up(where, later)
         way = way_or_refuse(target, contents)
         refuse_without_room(way)
         fetch(target, way)
@@ -124,8 +124,6 @@ def refuse_what_was_given_up(where: Bucket, later: str) -> None:
     It goes on there after a recovery from a backup, and a recovery kit from before that does not know it. What was
     encrypted with another passphrase is another stack's.
     """
-    if not later:
-        return
     try:
         found = pgbackrest.info(below=later)
     except pgbackrest.ToolError as error:
