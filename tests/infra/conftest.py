@@ -138,7 +138,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, api: ApiServer) -> Iterator[Run
     loop.set_default_executor(executor)
 
     monkeypatch.setattr(daemon, "processors", lambda _host: PROCESSORS)
-    monkeypatch.setattr(daemon, "told", lambda _host, _what: "linux/x86_64")
+    monkeypatch.setattr(daemon, "told", lambda _host, _what, **_by: "linux/amd64")
     monkeypatch.setattr(daemon, "names", lambda _host: frozenset())
     # No gateway runs, and nobody has its port.
     monkeypatch.setattr(daemon, "container", lambda _host, _name: None)

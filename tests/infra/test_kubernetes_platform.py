@@ -143,7 +143,7 @@ def test_images_are_built_for_the_processors_of_the_nodes_and_run_nowhere_else(
     architecture: str,
 ) -> None:
     """Where the nodes differ or may not be seen, for those of the machine that builds, which is an arm64 here."""
-    monkeypatch.setattr(daemon, "told", lambda _host, _what: "linux/aarch64")
+    monkeypatch.setattr(daemon, "told", lambda _host, _what, **_by: "linux/arm64")
     rows = [{"status": {"nodeInfo": {"operatingSystem": "linux", "architecture": each}}} for each in nodes]
     api.objects["/api/v1/nodes"] = {"items": rows}
     declared = run_program(on_kubernetes)

@@ -19,8 +19,6 @@ SECONDS = 60
 GRACE_SECONDS = 10
 CONTENT_SECONDS = 2
 CONTENT_BYTES = 1 << 16
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
-"""Processors by their names in the kernel, where images call them otherwise."""
 
 
 def labels_of(host: str, name: str) -> str | None:
@@ -44,8 +42,7 @@ def processors(host: str) -> int:
 
 def platform(host: str) -> str:
     """Return what the daemon builds for, such as linux/amd64; raise RunError where it does not say."""
-    system, _, machine = told(host, "{{.OSType}}/{{.Architecture}}").partition("/")
-    return f"{system}/{ARCHITECTURES.get(machine, machine)}"
+    return told(host, "{{.Server.Os}}/{{.Server.Arch}}", by="version")
 
 
 def identity(host: str) -> str:
@@ -90,9 +87,9 @@ def listened_on(address: str, port: int) -> bool:
     return False
 
 
-def told(host: str, what: str) -> str:
+def told(host: str, what: str, by: str = "info") -> str:
     """Return what the daemon says of itself; raise RunError with the address where nobody answers."""
-    done = run(host, "info", "--format", what)
+    done = run(host, by, "--format", what)
     # The CLI can end with 0 though it had no answer.
     if done.returncode != 0 or done.stdout.strip() in ("", "0"):
         at = f"dockerHost {host!r}" if host else "the environment's address (DOCKER_HOST, or the local socket)"

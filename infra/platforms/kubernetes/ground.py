@@ -35,13 +35,13 @@ class Ground:
 
     def around(self, each: Service | Job) -> Surroundings:
         """Return what a workload's pods are put into."""
-        image = self.images[each.workload.image.key]
-        return Surroundings(image, self.processors, self.held[each.identity], self.places)
+        return Surroundings(
+            self.images[each.workload.image.key], self.processors, self.held[each.identity], self.places
+        )
 
     def claims_of(self, each: Service | Job) -> list[Object]:
         """Return the claims that a workload's pods mount."""
-        names = dict.fromkeys(self.places[mount.volume].claim for mount in each.workload.mounts)
-        return [self.claims[name] for name in names if name]
+        return [self.claims[place.claim] for place in volume.claimed_by(each, self.places)]
 
     def under(self, each: Service | Job, *more: Object) -> Ready:
         """Wait for whatever a workload's pods cannot start without."""
@@ -56,7 +56,7 @@ def lay(system: System, settings: Settings, former: Former) -> Ground:
     policies = network.plan(
         system, cluster.api_ports(within.client) if controls else (), solver=bool(settings.kubernetes.tls.issuer)
     )
-    processors = image.processors(within, settings)
+    processors = image.built_for(within, settings)
     images = image.create(within, system, settings, former, processors)
     pull_secret = image.pull_secret(within, settings.kubernetes.registry, namespace)
     return Ground(

@@ -43,7 +43,7 @@ def create(
     }
 
 
-def processors(stack: Stack, settings: Settings) -> str:
+def built_for(stack: Stack, settings: Settings) -> str:
     """Return for which processors images are built, such as linux/amd64: all nodes', else those of who builds.
 
     Where nodes differ, or may not be seen, the pods then ask for nodes that can run them, and do not start and fail.

@@ -66,12 +66,12 @@ def egress(system: System, each: Service | Job, api_ports: Collection[int] = ())
             yield {"to": [{"podSelector": pods(service.name)}], "ports": [port(service.port)]}
     if isinstance(each, Service) and each.controls:
         # Policies look at where a call arrives, and which machines serve the API changes.
-        yield towards(EVERYWHERE, *sorted(api_ports))
+        yield beyond(EVERYWHERE, *sorted(api_ports))
     for outside in each.workload.egress:
-        yield towards(outside.cidr, outside.port)
+        yield beyond(outside.cidr, outside.port)
 
 
-def towards(cidr: str, *numbers: int) -> Manifest:
+def beyond(cidr: str, *numbers: int) -> Manifest:
     """Return the way to some ports of a network.
 
     Everywhere is no network: some clusters take a block for addresses outside of them alone, and 0.0.0.0/0 is IPv4's.

@@ -47,7 +47,7 @@ def template(
     file_volumes, file_mounts = files.of_pod(around.held)
     flag_volumes, flag_mounts = flag.of_pod(each)
     tmp = {"name": TMP, "emptyDir": {"medium": "Memory", "sizeLimit": f"{workload.limits.tmp}Mi"}}
-    shared = volume.shared_by(each, around.places)
+    shared = [place.claim for place in volume.claimed_by(each, around.places) if place.shared]
     near = {"affinity": {"podAffinity": together(shared)}} if shared else {}
     spec: Manifest = {
         "nodeSelector": nodes(around.processors),
@@ -97,7 +97,7 @@ def claiming(claim: str) -> str:
 def nodes(processors: str) -> dict[str, str]:
     """Return which nodes can run an image: a cluster may have several kinds."""
     system, _, architecture = processors.partition("/")
-    return {"kubernetes.io/os": system} | ({"kubernetes.io/arch": architecture} if architecture else {})
+    return {"kubernetes.io/os": system, "kubernetes.io/arch": architecture}
 
 
 def environment(each: Service | Job, image: pulumi.Input[str]) -> list[Manifest]:

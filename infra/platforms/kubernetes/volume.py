@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -30,22 +31,14 @@ class Place:
 def plan(system: System) -> dict[str, Place]:
     """Decide where each volume is; raise ValueError for one that several would share and no claim can hold."""
     places = {volume.name: place(system, volume) for volume in system.volumes}
-    shared = {claim for claim in {each.claim for each in places.values()} if claim and is_shared(system, places, claim)}
-    return {name: replace(each, shared=each.claim in shared) for name, each in places.items()}
+    users = Counter(place.claim for each in system.declared for place in claimed_by(each, places))
+    return {name: replace(each, shared=users[each.claim] > 1) for name, each in places.items()}
 
 
-def is_shared(system: System, places: Mapping[str, Place], claim: str) -> bool:
-    """Whether more than one workload mounts a part of a claim."""
-    users = [
-        each for each in system.declared if any(places[mount.volume].claim == claim for mount in each.workload.mounts)
-    ]
-    return len(users) > 1
-
-
-def shared_by(each: Service | Job, places: Mapping[str, Place]) -> list[str]:
-    """Return the claims that a workload mounts and others do too."""
+def claimed_by(each: Service | Job, places: Mapping[str, Place]) -> list[Place]:
+    """Return a place on each claim that a workload mounts."""
     found = (places[mount.volume] for mount in each.workload.mounts)
-    return list(dict.fromkeys(place.claim for place in found if place.shared))
+    return list({place.claim: place for place in found if place.claim}.values())
 
 
 def place(system: System, volume: Volume) -> Place:
